@@ -1,0 +1,87 @@
+# rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
+#   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
+#   check: T=substring picks tests, J=jobs   install: PREFIX, DESTDIR, LIBDIR
+# There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
+# src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ARCH   ?= amd64
+OS     ?= linux
+DEBUG  ?= 0
+SAN    ?=
+J      ?= 2
+N      ?= 200
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+VERSION := $(shell sed -n 's/^.define RT0_VERSION "\(.*\)"/\1/p' include/rt0.h)
+SO     := librt0.so.$(firstword $(subst ., ,$(VERSION)))
+O      ?= build/$(notdir $(CC))-d$(DEBUG)$(SAN:%=-%)
+B      := $(O)
+
+SANFLAGS := $(SAN:%=-fsanitize=%) $(if $(filter undefined,$(SAN)),-fno-sanitize-recover=all)
+CFLAGS ?= $(if $(filter 0,$(DEBUG)),-O2,-O1) -g
+BASE   := -std=gnu11 $(CFLAGS) $(SANFLAGS) -Wall -Wextra $(if $(WERROR),-Werror) -DRT0_DEBUG=$(DEBUG) \
+	-fno-omit-frame-pointer -fPIC -Iinclude -MMD -MP
+# Code of the runtime: switched stacks bear no canaries, and thread-locals are one load.
+RT     := $(BASE) -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector -fno-plt -Isrc \
+	$(if $(filter address thread,$(SAN)),-DRT0_SAN_HOOKS)
+HOSTED := -Wl,--wrap=main $(B)/rt0_main.o $(B)/librt0.a -lpthread -ldl
+
+SRCS   := $(filter-out src/arch/% src/os/%,$(wildcard src/*/*.c)) \
+	$(wildcard src/arch/$(ARCH)/*.[cS] src/os/$(OS)/*.[cS])
+ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).S
+OBJS   := $(patsubst %,$(B)/%.o,$(filter-out src/libc/rt0_main.c $(ENTRY),$(SRCS)))
+UNIT   := $(patsubst %,$(B)/%.o,$(wildcard tests/unit/*.c) tests/harness/unit.c)
+
+all: $(B)/librt0.a $(B)/librt0.so $(B)/rt0_main.o $(B)/rt0_pure.o $(B)/bin/rt0
+	@$(if $(filter 0,$(DEBUG)$(SAN)),mkdir -p bin && ln -sfn '$(abspath $(B))/bin/rt0' bin/rt0,:)
+
+# Stamps: other flags, or a source that came or went, build again what depends on them.
+$(B)/flags: TEXT = $(CC) $(RT)
+$(B)/sources: TEXT = $(OBJS)
+$(B)/flags $(B)/sources: FORCE
+	@mkdir -p $(@D); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' > $@
+$(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
+	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
+$(B)/src/%.o: src/% $(B)/flags
+	@mkdir -p $(@D); $(CC) $(RT) -ffreestanding -c -o $@ $<
+$(B)/tests/%.o: tests/% $(B)/flags
+	@mkdir -p $(@D); $(CC) $(BASE) -fstack-clash-protection -Isrc -Itests/harness -c -o $@ $<
+$(B)/rt0_main.o: $(B)/src/libc/rt0_main.c.o
+	@cp $< $@
+$(B)/rt0_pure.o: $(B)/$(ENTRY).o
+	@cp $< $@
+$(B)/librt0.a: $(OBJS) $(B)/sources
+	@rm -f $@; $(AR) rcs $@ $(OBJS); echo '  $@'
+$(B)/librt0.so: $(OBJS) $(B)/sources
+	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now -o $(B)/$(SO) $(OBJS) -lpthread -ldl
+	@ln -sfn $(SO) $@; echo '  $@'
+$(B)/bin/rt0: tools/rt0.c include/rt0.h $(B)/flags
+	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include
+	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Iinclude -DRT0_BUILDFLAGS='"$(SANFLAGS)"' -o $@ $<
+$(B)/unit: $(UNIT) $(B)/librt0.a $(B)/rt0_main.o
+	@$(CC) $(SANFLAGS) -rdynamic -o $@ $(UNIT) $(HOSTED) -lm
+$(B)/runner: tests/harness/runner.c
+	@mkdir -p $(@D); $(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $<
+-include $(OBJS:.o=.d) $(UNIT:.o=.d) $(B)/src/libc/rt0_main.c.d
+
+RUNNER := $(B)/runner -j $(J) -b $(B) -c $(CC) -d $(DEBUG) $(SAN:%=-s %) $(T:%=-k %)
+TESTS  := $(B)/unit tests/prog
+testbin: all $(B)/unit $(B)/runner
+check: testbin ; @$(RUNNER) $(TESTS)
+soak: testbin ; @$(RUNNER) -n $(N) -p 1,2,3,8 $(TESTS)
+asan: ; @$(MAKE) --no-print-directory check SAN=address
+tsan: ; @$(MAKE) --no-print-directory check SAN=thread
+ubsan: ; @$(MAKE) --no-print-directory check SAN=undefined
+test: ; @tests/all.sh
+run: all ; @$(B)/bin/rt0 run examples/wordfreq.c /usr/share/common-licenses
+bench: all ; @CC='$(CC)' LIB='$(abspath $(B))' bench/run.sh $(T)
+model: ; @models/check.sh
+lint-symbols: all ; @tests/lint_symbols.sh $(B) $(CC)
+format: ; clang-format -i $(wildcard include/*.h include/rt0/*.h src/*.h src/*/*.[ch] src/*/*/*.[ch] tools/*.c tests/*/*.[ch] examples/*.[ch])
+install: all ; @tools/install.sh install $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
+uninstall: ; @tools/install.sh uninstall $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
+clean: ; rm -rf build bin
+FORCE:
+.PHONY: all testbin check soak asan tsan ubsan test run bench model lint-symbols format install uninstall clean FORCE

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// asm_amd64.S: rt0_go, the switch between goroutines, and calls on other stacks.
+//
+// The switch is built so that calls and returns stay paired: mcall calls fn, fn RETURNS the next
+// goroutine, and mcall's own ret resumes it. The processor predicts returns by pairing; a
+// scheduler that never returns (as Go's) mispredicts several of them at every switch.
+#include "asm_offsets.h"
+
+#define GETG_OFF(reg) movq runtime_tls_g@gottpoff(%rip), reg
+
+.macro FUNC name
+	.p2align 4
+	.globl \name
+	.hidden \name
+	.type \name, @function
+\name:
+.endm
+.macro ENDFUNC name
+	.size \name, . - \name
+.endm
+
+	.text
+
+// void runtime_mcall(struct g *(*fn)(struct g *gp))
+// in: rdi = fn, on a goroutine's stack. Pushes the frame of asm_offsets.h, leaves its address in
+// gp->sched.sp, calls fn(gp) on g0's stack, runs the goroutine that fn returns. Returns when
+// somebody runs gp again, perhaps on another thread. Clobbers what a call clobbers.
+FUNC runtime_mcall
+	.cfi_startproc
+	pushq	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset rbp, -16
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	stmxcsr	FRAME_MXCSR(%rsp)
+	fnstcw	FRAME_FPCW(%rsp)
+	GETG_OFF(%r13)
+	movq	%fs:(%r13), %r12
+	movq	G_M(%r12), %rdx
+	movq	M_G0(%rdx), %rbx
+	cmpq	%rbx, %r12
+	je	runtime_badmcall
+	movq	%rsp, G_SCHED_SP(%r12)
+#ifdef RT0_SAN_HOOKS
+	movq	%rdi, %r14
+	movq	%r12, %rdi
+	movq	%rbx, %rsi
+	call	runtime_sanbefore
+	movq	%r14, %rdi
+#endif
+	movq	%rbx, %fs:(%r13)
+	movq	G_SCHED_SP(%rbx), %rsp
+	.cfi_undefined rip
+#ifdef RT0_SAN_HOOKS
+	movq	%rbx, %rdi
+	call	runtime_sanafter
+	movq	%r14, %rdi
+#endif
+	movq	%rdi, %rax
+	movq	%r12, %rdi
+	call	*%rax
+	testq	%rax, %rax
+	jz	runtime_badmcall2
+	movq	%rax, %r12
+	// r13 still holds the offset of the slot: fn keeps callee-saved registers, and the thread
+	// is the one that called (a goroutine may change threads, g0 never does).
+.Lresume:
+#ifdef RT0_SAN_HOOKS
+	movq	%rbx, %rdi
+	movq	%r12, %rsi
+	call	runtime_sanbefore
+#endif
+	movq	%r12, %fs:(%r13)
+	movq	G_SCHED_SP(%r12), %rsp
+#ifdef RT0_SAN_HOOKS
+	movq	%r12, %rdi
+	call	runtime_sanafter
+#endif
+	ldmxcsr	FRAME_MXCSR(%rsp)
+	fldcw	FRAME_FPCW(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	.cfi_restore rbp
+	.cfi_restore rip
+	.cfi_def_cfa rsp, 8
+	ret
+	.cfi_endproc
+ENDFUNC runtime_mcall
+
+// void runtime_gogo(struct g *gp)	noreturn
+// in: rdi = gp, on g0. The first goroutine that a thread runs; later ones come out of mcall.
+FUNC runtime_gogo
+	.cfi_startproc
+	.cfi_undefined rip
+	GETG_OFF(%r13)
+	movq	%fs:(%r13), %rbx
+	movq	%rdi, %r12
+	jmp	.Lresume
+	.cfi_endproc
+ENDFUNC runtime_gogo
+
+// Where newproc1 makes a goroutine begin: rbx = fn, r12 = arg, rsp 16-byte aligned, rbp 0 (ends
+// the frame chain). fn returns into runtime_goexit.
+FUNC runtime_gostart
+	.cfi_startproc
+	.cfi_undefined rip
+	movq	%r12, %rdi
+	call	*%rbx
+	.globl runtime_goexit
+	.hidden runtime_goexit
+runtime_goexit:
+	call	runtime_goexit1
+	ud2
+	.cfi_endproc
+ENDFUNC runtime_gostart
+
+// void runtime_systemstack(void (*fn)(void *), void *arg)
+// in: rdi = fn, rsi = arg. Runs fn(arg) on g0's stack; on g0, on gsignal and on a thread without a
+// g it is a plain call. While fn runs, gp->sched.sp shows a traceback where gp stands.
+FUNC runtime_systemstack
+	.cfi_startproc
+	GETG_OFF(%rcx)
+	movq	%fs:(%rcx), %rax
+	testq	%rax, %rax
+	jz	1f
+	movq	G_M(%rax), %rdx
+	cmpq	M_G0(%rdx), %rax
+	je	1f
+	cmpq	M_GSIGNAL(%rdx), %rax
+	je	1f
+	cmpq	M_CURG(%rdx), %rax
+	jne	runtime_badsystemstack
+	pushq	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset rbp, -16
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	.cfi_offset rbx, -24
+	.cfi_offset r12, -32
+	.cfi_offset r13, -40
+	.cfi_offset r14, -48
+	movq	%rax, %rbx
+	movq	M_G0(%rdx), %r12
+	movq	%rcx, %r13
+	leaq	-FRAME_RBP(%rbp), %rax
+	movq	%rax, G_SCHED_SP(%rbx)
+	movq	%rsp, %r14
+#ifdef RT0_SAN_HOOKS
+	pushq	%rdi
+	pushq	%rsi
+	movq	%rbx, %rdi
+	movq	%r12, %rsi
+	call	runtime_sanbefore
+	popq	%rsi
+	popq	%rdi
+#endif
+	movq	%r12, %fs:(%r13)
+	movq	G_SCHED_SP(%r12), %rsp
+#ifdef RT0_SAN_HOOKS
+	pushq	%rdi
+	pushq	%rsi
+	movq	%r12, %rdi
+	call	runtime_sanafter
+	popq	%rsi
+	popq	%rdi
+#endif
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	call	*%rax
+#ifdef RT0_SAN_HOOKS
+	movq	%r12, %rdi
+	movq	%rbx, %rsi
+	call	runtime_sanbefore
+#endif
+	movq	%rbx, %fs:(%r13)
+	movq	%r14, %rsp
+#ifdef RT0_SAN_HOOKS
+	movq	%rbx, %rdi
+	call	runtime_sanafter
+#endif
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	.cfi_def_cfa rsp, 8
+	ret
+1:	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	jmp	*%rax
+	.cfi_endproc
+ENDFUNC runtime_systemstack
+
+// void runtime_callon(void (*fn)(void *), void *arg, uintptr_t sp)
+// in: rdi = fn, rsi = arg, rdx = 16-byte aligned top of another stack. The frame chain runs on to
+// the caller's stack, and so does the CFI.
+FUNC runtime_callon
+	.cfi_startproc
+	pushq	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset rbp, -16
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	movq	%rdx, %rsp
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	call	*%rax
+	movq	%rbp, %rsp
+	popq	%rbp
+	.cfi_def_cfa rsp, 8
+	ret
+	.cfi_endproc
+ENDFUNC runtime_callon
+
+// void runtime_mrun(void (*fn)(void *), void *arg)
+// in: rdi = fn, rsi = arg, on g0. Makes the stack from here down the base that mcall and systemstack start
+// from (g0->sched.sp) and calls fn, which never returns; mrun returns when mreturn is called.
+FUNC runtime_mrun
+	.cfi_startproc
+	pushq	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset rbp, -16
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	GETG_OFF(%rcx)
+	movq	%fs:(%rcx), %rax
+	movq	%rsp, G_SCHED_SP(%rax)
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	call	*%rax
+	call	runtime_abort
+	.cfi_endproc
+ENDFUNC runtime_mrun
+
+// void runtime_mreturn(void)	noreturn
+// On g0: returns from the mrun that set up this g0's stack.
+FUNC runtime_mreturn
+	.cfi_startproc
+	.cfi_undefined rip
+	GETG_OFF(%rcx)
+	movq	%fs:(%rcx), %rax
+	movq	G_SCHED_SP(%rax), %rsp
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	ret
+	.cfi_endproc
+ENDFUNC runtime_mreturn
+
+// void runtime_abort(void)	noreturn
+FUNC runtime_abort
+	int3
+1:	jmp	1b
+ENDFUNC runtime_abort
+
+// void runtime_rt0_go(int32_t argc, char **argv)	noreturn
+// The boot, in the contract's order. in: edi, rsi. Entered from _rt0_amd64 (no libc) or from the
+// libc's main thread (hosted).
+FUNC runtime_rt0_go
+	.cfi_startproc
+	.cfi_undefined rip
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	movq	%rax, runtime_entryticks(%rip)
+	movl	%edi, %ebx
+	movq	%rsi, %r12
+	xorl	%ebp, %ebp
+	andq	$-16, %rsp
+	cld
+	// g0 has a window of 64 KiB of the system stack.
+	leaq	runtime_g0(%rip), %r14
+	leaq	runtime_m0(%rip), %r15
+	leaq	(-64*1024+104)(%rsp), %rax
+	movq	%rax, G_STACK_LO(%r14)
+	movq	%rax, G_STACKGUARD0(%r14)
+	movq	%rax, G_STACKGUARD1(%r14)
+	movq	%rsp, G_STACK_HI(%r14)
+	movq	%rsp, G_SCHED_SP(%r14)
+	// Who made the processor: only Intel promises that LFENCE orders RDTSC.
+	pushq	%rbx
+	pushq	%rbx
+	xorl	%eax, %eax
+	cpuid
+	testl	%eax, %eax
+	jz	1f
+	cmpl	$0x756e6547, %ebx	// "Genu"
+	jne	2f
+	cmpl	$0x49656e69, %edx	// "ineI"
+	jne	2f
+	cmpl	$0x6c65746e, %ecx	// "ntel"
+	jne	2f
+	movb	$1, runtime_isIntel(%rip)
+	movb	$1, runtime_lfenceBeforeRdtsc(%rip)
+2:	movl	$1, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	movl	%eax, runtime_processorVersionInfo(%rip)
+	movl	%ecx, runtime_cpuid1+8(%rip)
+	movl	%edx, runtime_cpuid1+12(%rip)
+1:	popq	%rbx
+	popq	%rbx
+	// Thread-local storage: the libc's, or ours.
+	cmpq	$0, runtime_hosted(%rip)
+	jne	3f
+	call	runtime_settls0
+3:	// Proof that it works: a store through TLS is seen through m0.tls.
+	GETG_OFF(%rcx)
+	movq	%fs:0, %rax
+	addq	%rcx, %rax
+	movq	%rax, M_TLS(%r15)
+	movq	$0x123, %fs:(%rcx)
+	cmpq	$0x123, (%rax)
+	jne	runtime_abort
+	movq	%r14, %fs:(%rcx)
+	movq	%r15, G_M(%r14)
+	movq	%r14, M_G0(%r15)
+	call	runtime_check
+	movl	%ebx, %edi
+	movq	%r12, %rsi
+	call	runtime_args
+	call	runtime_osinit
+	call	runtime_schedinit
+	leaq	runtime_main(%rip), %rdi
+	call	runtime_newmain
+	call	runtime_mstart
+	call	runtime_abort
+	.cfi_endproc
+ENDFUNC runtime_rt0_go
+
+	.bss
+	.globl	runtime_entryticks, runtime_isIntel, runtime_lfenceBeforeRdtsc
+	.globl	runtime_processorVersionInfo, runtime_cpuid1
+	.hidden	runtime_entryticks, runtime_isIntel, runtime_lfenceBeforeRdtsc
+	.hidden	runtime_processorVersionInfo, runtime_cpuid1
+	.balign	8
+runtime_entryticks:
+	.zero	8
+runtime_cpuid1:
+	.zero	16
+runtime_processorVersionInfo:
+	.zero	4
+runtime_isIntel:
+	.zero	1
+runtime_lfenceBeforeRdtsc:
+	.zero	1
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// symtab.h: what symtab.c, dwarf.c and traceback.c share; nobody else includes it.
+#ifndef RT0_SYMTAB_H
+#define RT0_SYMTAB_H
+
+#include "../runtime.h"
+
+#pragma GCC visibility push(hidden)
+
+// The sections that we read. The first five are read whole, at first use; of the others only
+// windows are read, since they are the big ones.
+enum sectionid {
+	SEC_SYM, // .symtab, else .dynsym
+	SEC_SYMSTR,
+	SEC_LINE,
+	SEC_LINESTR,
+	SEC_ARANGES,
+	SEC_INFO,
+	SEC_ABBREV,
+	SEC_STR,
+	NSEC,
+};
+
+struct elfsection {
+	uint64_t off, size; // in the file; size 0: the file has none that we can use
+	const uint8_t *p;   // read whole
+};
+
+struct elfload {
+	uint64_t off, filesz, vaddr;
+};
+
+// One sequence of a line number program: addresses [lo, hi) come from the unit at off.
+struct lineseq {
+	uint64_t lo, hi, off;
+};
+
+// struct module is one ELF file that is mapped into the process. All of it: symlock.
+struct module {
+	const char *path;
+	uint64_t dev, ino, size, mtime; // what the file was when it was first opened
+	int fd;                         // open for the length of one lookup, else -1
+	bool exe;                       // reached through /proc/self/exe: path leads elsewhere now
+	bool usable;                    // the headers were good and match what is in memory
+	uint8_t indexed;                // 1: seqs is complete; 2: it is not, and never will be
+	uint32_t nload;
+	struct elfload load[12];
+	struct elfsection sec[NSEC];
+	struct lineseq *seqs;
+	size_t nseqs, seqcap;
+};
+
+// ---- symtab.c ----
+// pcmodule says which file pc was loaded from, and where in it: the address that addr2line wants.
+enum { PC_UNKNOWN = -1, PC_NOTCODE = 0, PC_CODE = 1 };
+int runtime_pcmodule(uintptr_t pc, const char **path, uintptr_t *off);
+// saferead copies n bytes from addr, which may be any value. False: not all of it is readable.
+bool runtime_saferead(void *to, uintptr_t addr, size_t n);
+const uint8_t *runtime_elfsection(struct module *m, enum sectionid s, size_t *size);
+// elfwindow reads up to n bytes from off on in s; the result is how many.
+size_t runtime_elfwindow(struct module *m, enum sectionid s, uint64_t off, void *to, size_t n);
+// symintern returns a copy of a, b and c joined by slashes (empty ones left out); equal texts
+// give the same copy. NULL: no memory.
+const char *runtime_symintern(const char *a, const char *b, const char *c);
+
+// ---- dwarf.c ----
+bool runtime_dwarfline(struct module *m, uint64_t vaddr, const char **file, int32_t *line);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// hosted.c: the runtime in a process that has a libc: threads, exit, plugins, library mode.
+//
+// The only file that calls libc. The core reaches it through runtime_hosted, which is NULL in pure
+// programs: they do not link this file.
+#define _GNU_SOURCE
+#include "hosted.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../runtime.h"
+
+enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
+
+static int
+thread_start(struct m *mp, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t th;
+	int err = pthread_attr_init(&attr);
+	if (err != 0)
+		return -err;
+	pthread_attr_setstacksize(&attr, G0STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&th, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	if (err == 0)
+		mp->thread = (uintptr_t)th;
+	return -err;
+}
+
+// open_plugin keeps the object for ever: its init tasks stay on the list.
+static void *
+open_plugin(const char *path, const char **err)
+{
+	void *h = dlopen(path, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
+	*err = h == NULL ? dlerror() : NULL;
+	return h;
+}
+
+extern char **environ;
+
+static const struct hostedops ops = {thread_start, open_plugin};
+
+int
+rt0_plugin_open(const char *path, void **handle)
+{
+	const char *err;
+	void *h = ops.dlopen(path, &err);
+	if (h == NULL) {
+		fprintf(stderr, "rt0_plugin_open: %s\n", err);
+		return -ENOENT;
+	}
+	*handle = h;
+	runtime_doinit();
+	return 0;
+}
+
+static int (*mainfn)(int, char **, char **);
+
+// main_main is what runtime_main calls: the program's main, then the libc's exit.
+static void
+main_main(void)
+{
+	exit(mainfn(runtime_argc, runtime_argv, environ));
+}
+
+void
+rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
+{
+	mainfn = fn;
+	runtime_hosted = &ops;
+	runtime_main_main = main_main;
+	runtime_rt0_go(argc, argv);
+	__builtin_unreachable();
+}
+
+// ---- library mode ----
+
+static pthread_mutex_t startlock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	int argc;
+	char **argv;
+	pthread_t m0;
+	uint32_t ready; // atomic, futex
+} lib;
+
+static void *
+bootthread(void *arg)
+{
+	(void)arg;
+	runtime_rt0_go(lib.argc, lib.argv);
+	return NULL;
+}
+
+// libready runs on the runtime's main goroutine when the init tasks have run.
+static void
+libready(void)
+{
+	atomic_storerel(&lib.ready, 1);
+	runtime_futexwakeup(&lib.ready, 1);
+}
+
+int
+rt0_start(int argc, char **argv)
+{
+	static char *none[] = {NULL, NULL};
+	pthread_mutex_lock(&startlock);
+	if (runtime_hosted != NULL) {
+		pthread_mutex_unlock(&startlock);
+		return -EALREADY;
+	}
+	lib.argc = argv == NULL ? 0 : argc;
+	lib.argv = argv == NULL ? none : argv;
+	atomic_storerlx(&lib.ready, 0);
+	runtime_hosted = &ops;
+	runtime_main_main = libready;
+	sched.islibrary = true;
+	runtime_envp = environ;
+	// All signals blocked: they stay on the program's own threads.
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, G0STACK);
+	int err = pthread_create(&lib.m0, &attr, bootthread, NULL);
+	pthread_attr_destroy(&attr);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err != 0) {
+		runtime_hosted = NULL;
+		sched.islibrary = false;
+		pthread_mutex_unlock(&startlock);
+		return -EAGAIN;
+	}
+	while (atomic_loadacq(&lib.ready) == 0)
+		runtime_futexsleep(&lib.ready, 0, -1);
+	pthread_mutex_unlock(&startlock);
+	return 0;
+}

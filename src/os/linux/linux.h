@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// linux.h: the kernel's numbers and structures that src/os/linux uses, without a libc's headers.
+#ifndef RT0_LINUX_H
+#define RT0_LINUX_H
+
+#include <stdint.h>
+
+enum {
+	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_mmap = 9, SYS_mprotect = 10,
+	SYS_munmap = 11, SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_sched_yield = 24,
+	SYS_mincore = 27, SYS_madvise = 28, SYS_nanosleep = 35, SYS_getpid = 39, SYS_clone = 56,
+	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157,
+	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
+	SYS_getdents64 = 217, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
+	SYS_pidfd_open = 434, SYS_process_madvise = 440,
+};
+enum { EPERM = 1, ENOENT = 2, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ETIMEDOUT = 110, EALREADY = 114, ENOTCONN = 107, EBADF = 9 };
+enum { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2 };
+enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANON = 0x20, MAP_NORESERVE = 0x4000, MAP_STACK = 0x20000 };
+enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_TRUNC = 01000, O_CLOEXEC = 02000000 };
+enum { AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_HWCAP = 16, AT_SECURE = 23, AT_RANDOM = 25, AT_SYSINFO_EHDR = 33 };
+enum { SIGQUIT = 3, SIGILL = 4, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGPIPE = 13, SIGURG = 23 };
+enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
+enum { SA_SIGINFO = 4, SA_ONSTACK = 0x08000000, SA_RESTART = 0x10000000, SA_NODEFER = 0x40000000, SA_RESTORER = 0x04000000 };
+enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1 };
+
+struct timespec {
+	int64_t tv_sec, tv_nsec;
+};
+struct sigaction {
+	uintptr_t handler; // 0 default, 1 ignore
+	uint64_t flags;
+	uintptr_t restorer;
+	uint64_t mask;
+};
+struct sigaltstack {
+	uintptr_t sp;
+	int32_t flags;
+	uint64_t size;
+};
+struct siginfo {
+	int32_t signo, err, code, pad;
+	uintptr_t addr;
+	uint8_t rest[104];
+};
+struct sigcontext {
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2;
+	uintptr_t fpstate;
+	uint64_t reserved[8];
+};
+struct ucontext {
+	uint64_t flags;
+	struct ucontext *link;
+	struct sigaltstack stack;
+	struct sigcontext mcontext;
+	uint64_t sigmask;
+};
+
+#pragma GCC visibility push(hidden)
+long runtime_clone(uint64_t flags, void *stack, struct m *mp, void *tp, int32_t *cleartid);
+void runtime_sigreturn(void);
+void runtime_vdsoinit(uintptr_t ehdr);
+int32_t runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu);
+extern uintptr_t runtime_auxphdr, runtime_auxphnum, runtime_auxvdso;
+#pragma GCC visibility pop
+
+#define sys0(nr) runtime_sys(nr, 0, 0, 0, 0, 0, 0)
+#define sys1(nr, a) runtime_sys(nr, (long)(a), 0, 0, 0, 0, 0)
+#define sys2(nr, a, b) runtime_sys(nr, (long)(a), (long)(b), 0, 0, 0, 0)
+#define sys3(nr, a, b, c) runtime_sys(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define sys4(nr, a, b, c, d) runtime_sys(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define sys6(nr, a, b, c, d, e, f) runtime_sys(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+#endif

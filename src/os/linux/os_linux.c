@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// os_linux.c: what the kernel tells at start (auxv, CPUs, cgroup limits), threads, futexes.
+#include "../../runtime.h"
+#include "linux.h"
+
+size_t runtime_physPageSize, runtime_physHugePageSize; // bytes; constant after init
+uint8_t runtime_startupRand[16];                       // the kernel's AT_RANDOM, or the clock's
+uintptr_t runtime_auxphdr, runtime_auxphnum, runtime_auxvdso;
+static uint64_t initsigmask; // of the thread that booted: new threads get it
+
+// sys is every system call but the two in vdso_linux.c. Debug builds can make the n-th use of
+// one fail: GODEBUG=failsys=NAME:n.
+long
+runtime_sys(long nr, long a, long b, long c, long d, long e, long f)
+{
+#if RT0_DEBUG
+	static int32_t uses; // atomic
+	if (unlikely(debug.failcount > 0 && debug.failsys == nr)) {
+		int32_t n = atomic_xadd(&uses, 1);
+		if (n == debug.failcount)
+			return nr == SYS_clone || nr == SYS_futex ? -EAGAIN : nr == SYS_mmap ? -ENOMEM : -EPERM;
+	}
+#endif
+	return runtime_syscall6(nr, a, b, c, d, e, f);
+}
+
+// ---- start ----
+
+// sysauxv walks pairs of (tag, value); the last is AT_NULL.
+static int
+sysauxv(const uintptr_t *auxv)
+{
+	int n = 0;
+	for (; auxv[0] != AT_NULL; auxv += 2, n++) {
+		uintptr_t v = auxv[1];
+		switch (auxv[0]) {
+		case AT_PAGESZ: runtime_physPageSize = v; break;
+		case AT_RANDOM: runtime_memmove(runtime_startupRand, (void *)v, 16); break;
+		case AT_SECURE: sched.secure = v == 1; break;
+		case AT_PHDR: runtime_auxphdr = v; break;
+		case AT_PHNUM: runtime_auxphnum = v; break;
+		case AT_SYSINFO_EHDR: runtime_auxvdso = v; break;
+		}
+	}
+	return n;
+}
+
+// sysargs finds auxv behind argv and envp; when it is not there (a loader that does not pass it, a
+// library that was not given the real argv), in /proc/self/auxv; and when that cannot be read,
+// it finds the page size by probing a mapping with mincore.
+void
+runtime_sysargs(int32_t argc, char **argv)
+{
+	if (argv != NULL && !sched.islibrary) {
+		int32_t n = argc + 1;
+		while (argv[n] != NULL)
+			n++;
+		if (sysauxv((const uintptr_t *)(argv + n + 1)) > 0)
+			return;
+	}
+	int fd = runtime_open("/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+	if (fd >= 0) {
+		uintptr_t buf[128];
+		long n = runtime_read(fd, buf, sizeof buf - 2 * sizeof buf[0]);
+		runtime_close(fd);
+		if (n > 0) {
+			// Longer than the buffer: the end is made here.
+			buf[(size_t)n / sizeof buf[0] & ~1ul] = AT_NULL;
+			sysauxv(buf);
+			return;
+		}
+	}
+	const size_t size = 256 << 10;
+	long p = sys6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_ANON | MAP_PRIVATE, -1, 0);
+	if (p < 0 && p > -4096)
+		return;
+	for (size_t n = 4 << 10; n < size; n <<= 1) {
+		uint8_t vec;
+		if (sys3(SYS_mincore, p + (long)n, 1, &vec) == 0) {
+			runtime_physPageSize = n;
+			break;
+		}
+	}
+	if (runtime_physPageSize == 0)
+		runtime_physPageSize = size;
+	sys2(SYS_munmap, p, size);
+}
+
+static long
+readfile(const char *path, char *buf, size_t n)
+{
+	int fd = runtime_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	long r = runtime_read(fd, buf, n - 1);
+	runtime_close(fd);
+	if (r >= 0)
+		buf[r] = 0;
+	return r;
+}
+
+// quota reads "QUOTA PERIOD" (v2's cpu.max) or, with period NULL, one number. -1: none or "max".
+static int64_t
+quota(const char *path, int64_t *period)
+{
+	char buf[64];
+	if (readfile(path, buf, sizeof buf) <= 0)
+		return -1;
+	const char *s = buf;
+	int64_t v[2] = {-1, -1};
+	for (int i = 0; i < 2; i++) {
+		size_t n = 0;
+		while (s[n] != 0 && s[n] != ' ' && s[n] != '\n')
+			n++;
+		if (!runtime_atoi(s, n, &v[i]))
+			v[i] = -1;
+		s += n;
+		while (*s == ' ' || *s == '\n')
+			s++;
+	}
+	if (period != NULL)
+		*period = v[1];
+	return v[0];
+}
+
+// cgroupcpus lowers ncpu to what the cgroup's CPU quota allows, rounded up, at least 1. procfile is
+// /proc/self/cgroup, root /sys/fs/cgroup, where both versions are mounted by convention. The
+// tightest limit from the process's group up to the root counts.
+int32_t
+runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu)
+{
+	char buf[2048], path[1024];
+	long n = readfile(procfile, buf, sizeof buf);
+	if (n <= 0)
+		return ncpu;
+	for (char *line = buf; *line != 0;) {
+		char *end = line;
+		while (*end != 0 && *end != '\n')
+			end++;
+		char next = *end;
+		*end = 0;
+		// "ID:controllers:/path"; v2 is "0::/path".
+		char *ctl = line;
+		while (*ctl != 0 && *ctl != ':')
+			ctl++;
+		char *dir = ctl + (*ctl != 0);
+		char *ctl0 = dir;
+		while (*dir != 0 && *dir != ':')
+			dir++;
+		if (*dir == ':') {
+			*dir++ = 0;
+			bool v2 = *ctl0 == 0, cpu = false;
+			for (char *c = ctl0; *c != 0 && !v2; c++)
+				cpu |= (c == ctl0 || c[-1] == ',') && c[0] == 'c' && c[1] == 'p' && c[2] == 'u' && (c[3] == 0 || c[3] == ',');
+			for (size_t len = runtime_strlen(dir); (v2 || cpu) && len < 700;) {
+				int64_t q, period = 0;
+				if (v2) {
+					runtime_snprintf(path, sizeof path, "%s%.*s/cpu.max", root, (int)len, dir);
+					q = quota(path, &period);
+				} else {
+					runtime_snprintf(path, sizeof path, "%s/cpu%.*s/cpu.cfs_quota_us", root, (int)len, dir);
+					q = quota(path, NULL);
+					runtime_snprintf(path, sizeof path, "%s/cpu%.*s/cpu.cfs_period_us", root, (int)len, dir);
+					if (q > 0)
+						period = quota(path, NULL);
+				}
+				if (q > 0 && period > 0) {
+					int64_t cpus = (q + period - 1) / period;
+					if (cpus < ncpu)
+						ncpu = cpus < 1 ? 1 : (int32_t)cpus;
+				}
+				if (len == 0)
+					break;
+				while (len > 0 && dir[--len] != '/')
+					;
+			}
+		}
+		line = next == 0 ? end : end + 1;
+	}
+	return ncpu;
+}
+
+void
+runtime_osinit(void)
+{
+	runtime_bootmark("osinit");
+	if (runtime_physPageSize == 0)
+		runtime_physPageSize = PAGESIZE;
+	uint64_t mask[128] = {0}; // 8192 CPUs
+	long n = sys3(SYS_sched_getaffinity, 0, sizeof mask, mask);
+	int32_t ncpu = 0;
+	for (long i = 0; i < n / 8; i++)
+		for (uint64_t w = mask[i]; w != 0; w &= w - 1)
+			ncpu++;
+	if (ncpu < 1)
+		ncpu = 1;
+	// One CPU cannot be limited further: spare the three file reads.
+	if (ncpu > 1)
+		ncpu = runtime_cgroupcpus("/proc/self/cgroup", "/sys/fs/cgroup", ncpu);
+	sched.ncpu = ncpu;
+	runtime_vdsoinit(runtime_auxvdso);
+}
+
+// checkfds opens /dev/null on those of 0, 1, 2 that are closed, so that no file of the program
+// becomes its standard error.
+void
+runtime_checkfds(void)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (sys2(SYS_fcntl, fd, 1 /* F_GETFD */) != -EBADF)
+			continue;
+		int got = runtime_open("/dev/null", O_RDWR, 0);
+		if (got < 0)
+			runtime_throw("cannot open /dev/null for a closed standard descriptor");
+		if (got != fd)
+			runtime_throw("opening /dev/null for a closed standard descriptor gave another one");
+	}
+}
+
+// ---- files ----
+
+long
+runtime_write(int fd, const void *p, size_t n)
+{
+	return sys3(SYS_write, fd, p, n);
+}
+
+long
+runtime_read(int fd, void *p, size_t n)
+{
+	return sys3(SYS_read, fd, p, n);
+}
+
+int
+runtime_open(const char *path, int flags, int mode)
+{
+	return (int)sys3(SYS_open, path, flags, mode);
+}
+
+void
+runtime_close(int fd)
+{
+	sys1(SYS_close, fd);
+}
+
+// ---- threads ----
+
+uint64_t
+runtime_gettid(void)
+{
+	return (uint64_t)sys0(SYS_gettid);
+}
+
+// getproccount counts /proc/self/task: threads that rt0 did not make are in it.
+int32_t
+runtime_getproccount(void)
+{
+	int fd = runtime_open("/proc/self/task", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	int32_t count = 0;
+	for (;;) {
+		char buf[1024];
+		long n = sys3(SYS_getdents64, fd, buf, sizeof buf);
+		if (n <= 0)
+			break;
+		for (long off = 0; off < n;) {
+			uint16_t len;
+			__builtin_memcpy(&len, buf + off + 16, sizeof len);
+			count += buf[off + 19] != '.';
+			off += len;
+		}
+	}
+	runtime_close(fd);
+	return count;
+}
+
+void
+runtime_usleep(uint32_t us)
+{
+	struct timespec ts = {us / 1000000, us % 1000000 * 1000l};
+	sys2(SYS_nanosleep, &ts, 0);
+}
+
+void
+runtime_osyield(void)
+{
+	sys0(SYS_sched_yield);
+}
+
+enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129, FUTEX_WAIT = 0 };
+
+void
+runtime_futexsleep(uint32_t *addr, uint32_t val, int64_t ns)
+{
+	struct timespec ts = {ns / SEC, ns % SEC};
+	sys4(SYS_futex, addr, FUTEX_WAIT_PRIVATE, val, ns < 0 ? NULL : &ts);
+}
+
+void
+runtime_futexwakeup(uint32_t *addr, uint32_t cnt)
+{
+	// An error here would lose a wake-up. The kernel has none to give for a good address; a
+	// fault hook or a filter may, and then trying again is the only right thing.
+	for (int i = 0; i < 1000; i++) {
+		if (sys3(SYS_futex, addr, FUTEX_WAKE_PRIVATE, cnt) >= 0)
+			return;
+	}
+	runtime_print("runtime: futexwakeup addr=%p failed\n", (void *)addr);
+	runtime_throw("futexwakeup");
+}
+
+// Thread-local storage of pure programs: the ELF image's block, and behind it a control block whose
+// first word is its own address (%fs:0), with 0x28 for a stack protector's canary and 0x70 for
+// split stacks.
+struct tcb {
+	struct tcb *self;
+	uint64_t words[15];
+};
+struct tlsimage {
+	const void *data;
+	size_t filesz, memsz, align;
+};
+static struct tlsimage tlsimage; // constant after settls0
+
+static size_t
+tlssize(void)
+{
+	return alignup(tlsimage.memsz, tlsimage.align) + sizeof(struct tcb);
+}
+
+// tlsmake lays out a block that ends at top, and returns the thread pointer.
+static struct tcb *
+tlsmake(uintptr_t top)
+{
+	struct tcb *t = (struct tcb *)((top - sizeof(struct tcb)) & ~(tlsimage.align - 1));
+	t->self = t;
+	__builtin_memcpy(&t->words[4], runtime_startupRand, 8); // 0x28
+	t->words[4] &= ~0xfful;
+	char *block = (char *)t - alignup(tlsimage.memsz, tlsimage.align);
+	runtime_memmove(block, tlsimage.data, tlsimage.filesz);
+	return t;
+}
+
+extern const char __ehdr_start[] WEAK HIDDEN;
+void HIDDEN runtime_settls0(void);
+
+// settls0 gives m0 its thread-local storage, before anything can read getg. Aborts: there is
+// nowhere to report to yet.
+void
+runtime_settls0(void)
+{
+	static char block[2048] __attribute__((aligned(64)));
+	struct phdr {
+		uint32_t type, flags;
+		uint64_t offset, vaddr, paddr, filesz, memsz, align;
+	};
+	tlsimage.align = 16;
+	if (__ehdr_start != NULL) {
+		uint64_t phoff;
+		uint16_t phnum;
+		__builtin_memcpy(&phoff, __ehdr_start + 32, 8);
+		__builtin_memcpy(&phnum, __ehdr_start + 56, 2);
+		const struct phdr *ph = (const struct phdr *)(__ehdr_start + phoff);
+		for (int i = 0; i < phnum; i++) {
+			if (ph[i].type != 7)
+				continue;
+			tlsimage = (struct tlsimage){(const void *)ph[i].vaddr, ph[i].filesz, ph[i].memsz,
+			    ph[i].align < 16 ? 16 : ph[i].align};
+		}
+	}
+	uintptr_t top = (uintptr_t)block + sizeof block;
+	size_t size = tlssize() + tlsimage.align;
+	if (size > sizeof block) {
+		long p = runtime_syscall6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_ANON | MAP_PRIVATE, -1, 0);
+		if (p < 0 && p > -4096)
+			runtime_abort();
+		top = (uintptr_t)p + size;
+	}
+	if (runtime_syscall6(SYS_arch_prctl, 0x1002 /* ARCH_SET_FS */, (long)tlsmake(top), 0, 0, 0, 0) != 0)
+		runtime_abort();
+}
+
+enum { PURESTACK = 64 << 10 };
+
+static size_t
+purestacksize(void)
+{
+	return alignup(PURESTACK + tlssize() + tlsimage.align, PAGESIZE);
+}
+
+void HIDDEN runtime_mstartpure(struct m *mp);
+
+// mstartpure is where a thread made by clone begins; its thread pointer is set.
+void
+runtime_mstartpure(struct m *mp)
+{
+	struct g *gp = mp->g0;
+	setg(gp);
+	mp->tls = (uintptr_t *)&runtime_tls_g;
+	mp->procid = runtime_gettid();
+	runtime_mstart();
+}
+
+static void *
+mstarthosted(void *arg)
+{
+	struct m *mp = arg;
+	// The libc made this stack; the scheduler takes a window of it.
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	mp->g0->stack = (struct stack){sp - STACKSYSTEM_WINDOW + 104, sp};
+	mp->g0->stackguard0 = mp->g0->stackguard1 = mp->g0->stack.lo;
+	runtime_mstartpure(mp);
+	return NULL;
+}
+
+static RT0_NORETURN void
+newosprocfailed(long err)
+{
+	runtime_print("runtime: failed to create new OS thread (have %d already; errno=%d)\n", (int)runtime_mcount(), (int)-err);
+	if (err == -EAGAIN)
+		runtime_print("runtime: may need to increase max user processes (ulimit -u)\n");
+	runtime_throw("newosproc");
+}
+
+void
+runtime_newosproc(struct m *mp)
+{
+	long r;
+	// Signals stay blocked until minit: a handler must not run on a thread without a g.
+	uint64_t old = runtime_sigblock();
+	if (runtime_hosted != NULL) {
+		r = runtime_hosted->thread_start(mp, mstarthosted, mp);
+	} else {
+		size_t size = purestacksize();
+		char *stk = runtime_sysAlloc(size, &memstats.stacks_sys);
+		if (stk == NULL) {
+			r = -ENOMEM;
+		} else {
+			struct tcb *tp = tlsmake((uintptr_t)stk + size);
+			uintptr_t hi = ((uintptr_t)tp - alignup(tlsimage.memsz, tlsimage.align)) & ~63ul;
+			mp->g0->stack = (struct stack){(uintptr_t)stk, hi};
+			mp->g0->stackguard0 = mp->g0->stackguard1 = mp->g0->stack.lo + STACKGUARD;
+			mp->thread = (uintptr_t)stk;
+			mp->cleartid = 1;
+			// VM FS FILES SIGHAND THREAD SYSVSEM SETTLS CHILD_CLEARTID CHILD_SETTID-less
+			r = runtime_clone(0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x80000 | 0x200000,
+			    (void *)hi, mp, tp, &mp->cleartid);
+			if (r < 0)
+				runtime_sysFree(stk, size, &memstats.stacks_sys);
+		}
+	}
+	runtime_sigrestore(old);
+	if (r < 0)
+		newosprocfailed(r);
+}
+
+void runtime_exitthreadpure(void);
+
+// exitthread ends a pure program's thread. Its stack is in use until the kernel has cleared
+// cleartid, which allocm waits for.
+RT0_NORETURN void
+runtime_exitthread(struct m *mp)
+{
+	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in allocm
+	runtime_exitthreadpure();
+	__builtin_unreachable();
+}
+
+void
+runtime_osfreem(struct m *mp)
+{
+	if (runtime_hosted == NULL && mp->thread != 0)
+		runtime_sysFree((void *)mp->thread, purestacksize(), &memstats.stacks_sys);
+}
+
+RT0_NORETURN void
+runtime_exitprocess(int code)
+{
+	for (;;)
+		runtime_syscall6(SYS_exit_group, code, 0, 0, 0, 0, 0);
+}
+
+RT0_NORETURN void
+runtime_dieFromSignal(uint32_t sig)
+{
+	struct sigaction sa = {0, SA_RESTORER, (uintptr_t)runtime_sigreturn, 0};
+	runtime_syscall6(SYS_rt_sigaction, sig, (long)&sa, 0, 8, 0, 0);
+	uint64_t mask = ~(1ul << (sig - 1));
+	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, 8, 0, 0);
+	long pid = runtime_syscall6(SYS_getpid, 0, 0, 0, 0, 0, 0), tid = runtime_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	runtime_syscall6(SYS_tgkill, pid, tid, sig, 0, 0, 0);
+	runtime_osyield();
+	runtime_exitprocess(2);
+}
+
+// ---- signal masks ----
+// Signals 32, 33 and 34 are the libc's (cancellation, setuid on all threads): never blocked.
+#define ALLSIGS (~(7ul << 31))
+
+uint64_t
+runtime_sigblock(void)
+{
+	uint64_t all = ALLSIGS, old = 0;
+	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+	return old;
+}
+
+void
+runtime_sigrestore(uint64_t mask)
+{
+	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+}
+
+void
+runtime_sigsave(void)
+{
+	sys4(SYS_rt_sigprocmask, SIG_SETMASK, NULL, &initsigmask, 8);
+}
+
+// initsigmask is what a new thread starts with: the mask of the thread that booted the runtime.
+void
+runtime_initsigmask(void)
+{
+	runtime_sigrestore(initsigmask);
+}

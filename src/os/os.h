@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// os.h: what every operating system must provide. Nothing portable repeats it.
+//
+// No function here touches errno, allocates from the heap or takes a lock of the runtime, unless
+// it says so. All may be called without a p.
+#ifndef RT0_OS_H
+#define RT0_OS_H
+
+struct siginfo_any;
+struct iovec_any {
+	void *base;
+	size_t len;
+};
+
+// ---- raw system calls (arch/amd64/sys_linux_amd64.S; every one passes the fault counter of debug
+// builds: GODEBUG=failsys=NAME:n in env.c). Results are the kernel's: negative errno on error. ----
+long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f);
+long runtime_sys(long nr, long a, long b, long c, long d, long e, long f); // with the fault counter
+
+// ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
+// States of a range: reserved (address space only) -> prepared (sysMap) -> ready.
+void *runtime_sysAlloc(size_t n, uint64_t *stat);          // ready, zeroed; NULL: no memory
+void *runtime_sysReserve(void *hint, size_t n);            // PROT_NONE; NULL: none to be had
+bool runtime_sysMap(void *p, size_t n, uint64_t *stat);    // reserved to ready; false: no memory
+void runtime_sysUsed(void *p, size_t n);                   // after sysUnused, before use
+void runtime_sysUnused(void *p, size_t n);                 // contents may go; reads give zeros
+void runtime_sysFree(void *p, size_t n, uint64_t *stat);   // unmapped
+void runtime_sysFault(void *p, size_t n);                  // any access faults from now on
+void runtime_sysNoHugePage(void *p, size_t n);
+// sysGuard makes [p, p+n) fault on access without a mapping of its own; false: the kernel cannot.
+bool runtime_sysGuard(void *p, size_t n);
+// sysGuardBatch: the same for many ranges, all or (false) perhaps some.
+bool runtime_sysGuardBatch(struct iovec_any *v, int n);
+void runtime_sysUnusedBatch(struct iovec_any *v, int n);
+extern size_t runtime_physPageSize, runtime_physHugePageSize;
+
+// ---- threads and time (os_linux.c) ----
+void runtime_sysargs(int32_t argc, char **argv); // envp and auxv behind argv, with both fallbacks
+void runtime_osinit(void);                       // sched.ncpu, huge page size, reserved signals
+void runtime_osinit_mode(bool hosted);
+// newosproc starts a thread that runs mstart on mp->g0. Throws "newosproc" when it cannot.
+void runtime_newosproc(struct m *mp);
+RT0_NORETURN void runtime_exitthread(struct m *mp);
+void runtime_osfreem(struct m *mp); // mp's thread is gone: frees what newosproc made for it
+RT0_NORETURN void runtime_exitprocess(int code);
+RT0_NORETURN void runtime_dieFromSignal(uint32_t sig);
+uint64_t runtime_gettid(void);
+int32_t runtime_getproccount(void); // threads this process has, by the kernel's count; -1 unknown
+void runtime_usleep(uint32_t us);
+void runtime_osyield(void);
+int64_t runtime_nanotime(void);
+int64_t runtime_walltime(void);
+// futexsleep returns on wake-up, when *addr != val, after ns (< 0: never), or for no reason.
+void runtime_futexsleep(uint32_t *addr, uint32_t val, int64_t ns);
+void runtime_futexwakeup(uint32_t *addr, uint32_t cnt);
+long runtime_write(int fd, const void *p, size_t n); // one write(2)
+long runtime_read(int fd, void *p, size_t n);
+int runtime_open(const char *path, int flags, int mode);
+void runtime_close(int fd);
+void runtime_checkfds(void);
+extern uint8_t runtime_startupRand[16];
+
+// ---- signals (signal_linux.c) ----
+void runtime_initsig(void);  // handlers of the process
+void runtime_minit(void);    // this thread: signal stack, mask
+void runtime_unminit(void);
+void runtime_mpreinit(struct m *mp); // a new m, before its thread starts: the signal stack
+void runtime_restoresigs(void);
+void runtime_initsigmask(void);   // this thread gets the mask of sigsave
+void runtime_sigsave(void);  // the mask at start, for threads we make
+uint64_t runtime_sigblock(void); // blocks all that the libc does not reserve; the old mask
+void runtime_sigrestore(uint64_t mask);
+
+// ---- what a libc provides when there is one; the core asks for it by weak reference ----
+// (libc/hosted.c). All are NULL or absent in a pure program.
+struct hostedops {
+	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // 0 or -errno; sets mp->thread
+	void *(*dlopen)(const char *path, const char **err);
+};
+extern const struct hostedops *runtime_hosted; // NULL: pure
+#endif

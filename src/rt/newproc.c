@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// newproc.c: making goroutines, and the dead ones that wait to be made again.
+//
+// A dead goroutine keeps its stack, warm: reuse costs tens of ns, a new page more than 1 µs. Each P
+// has a list, last in first out; what is too much goes to sched.gfree in batches.
+#include "../runtime.h"
+
+enum {
+	GFREE_MAX = 1024, // a p's list; above it, GFREE_BATCH go to sched.gfree
+	GFREE_BATCH = 512,
+	GOID_BATCH = 16,
+};
+
+static uint64_t
+newgoid(struct p *pp)
+{
+	if (unlikely(pp == NULL))
+		return atomic_xadd(&sched.goidgen, 1);
+	if (unlikely(pp->goidcache == pp->goidcacheend)) {
+		pp->goidcacheend = atomic_xadd(&sched.goidgen, GOID_BATCH) + 1;
+		pp->goidcache = pp->goidcacheend - GOID_BATCH;
+	}
+	return pp->goidcache++;
+}
+
+// gfput frees gp for reuse by pp. Goroutines with a stack of another size than the default go back
+// to their pool at once. On g0.
+void
+runtime_gfput(struct p *pp, struct g *gp)
+{
+	if (unlikely(gp->stackorder != 0)) {
+		runtime_gfree(gp);
+		return;
+	}
+	gp->schedlink = pp->gfree;
+	pp->gfree = gp;
+	if (likely(++pp->ngfree <= GFREE_MAX))
+		return;
+	// The oldest half would be the cold one, but finding it costs a walk; the newest is at hand.
+	struct g *head = pp->gfree, *tail = head;
+	for (int32_t i = 1; i < GFREE_BATCH; i++)
+		tail = tail->schedlink;
+	pp->gfree = tail->schedlink;
+	pp->ngfree -= GFREE_BATCH;
+	runtime_lock(&sched.lock);
+	tail->schedlink = sched.gfree;
+	sched.gfree = head;
+	sched.ngfree += GFREE_BATCH;
+	runtime_unlock(&sched.lock);
+}
+
+// gfget takes a dead goroutine of pp's, or a batch of the scheduler's; NULL: none.
+struct g *
+runtime_gfget(struct p *pp)
+{
+	struct g *gp = pp->gfree;
+	if (unlikely(gp == NULL && atomic_loadrlx(&sched.ngfree) > 0)) {
+		runtime_lock(&sched.lock);
+		for (int32_t i = 0; i < GFREE_BATCH / 2; i++) {
+			struct g **list = sched.gfree != NULL ? &sched.gfree : &sched.gfreecold;
+			gp = *list;
+			if (gp == NULL)
+				break;
+			*list = gp->schedlink;
+			sched.ngfree--;
+			gp->schedlink = pp->gfree;
+			pp->gfree = gp;
+			pp->ngfree++;
+		}
+		runtime_unlock(&sched.lock);
+		gp = pp->gfree;
+	}
+	if (gp != NULL) {
+		pp->gfree = gp->schedlink;
+		pp->ngfree--;
+	}
+	return gp;
+}
+
+// gfpurge moves all of pp's dead goroutines to the scheduler. World stopped, or pp is ours.
+void
+runtime_gfpurge(struct p *pp)
+{
+	runtime_lock(&sched.lock);
+	while (pp->gfree != NULL) {
+		struct g *gp = pp->gfree;
+		pp->gfree = gp->schedlink;
+		gp->schedlink = sched.gfree;
+		sched.gfree = gp;
+		sched.ngfree++;
+		pp->ngfree--;
+	}
+	runtime_unlock(&sched.lock);
+}
+
+struct malgargs {
+	size_t size;
+	struct g *gp;
+};
+
+static void
+malg_m(void *arg)
+{
+	struct malgargs *a = arg;
+	a->gp = runtime_malg(a->size);
+}
+
+// newproc1 makes a runnable goroutine of fn(arg) and returns it, on no queue. stacksize 0: the
+// default. NULL: no memory for its stack. A caller without a p (callbackstart) is on g0. The floating-point control words are the creator's.
+struct g *
+runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize)
+{
+	struct m *mp = callergp->m;
+	struct p *pp = mp->p;
+	struct g *newg = stacksize == 0 && likely(pp != NULL) ? runtime_gfget(pp) : NULL;
+	if (unlikely(newg == NULL)) {
+		mp->locks++; // the p stays ours while we are on g0
+		struct malgargs a = {stacksize, NULL};
+		runtime_systemstack(malg_m, &a);
+		mp->locks--;
+		if (a.gp == NULL)
+			return NULL;
+		newg = a.gp;
+	}
+	if (unlikely(atomic_loadrlx(&newg->atomicstatus) != Gdead))
+		runtime_throw("newproc1: new g is not Gdead");
+	char *sp = (char *)newg->stack.hi - FRAME_SIZE;
+	uintptr_t *frame = (uintptr_t *)sp;
+	uint32_t mxcsr;
+	uint16_t fpcw;
+	__asm__("stmxcsr %0" : "=m"(mxcsr));
+	__asm__("fnstcw %0" : "=m"(fpcw));
+	frame[0] = mxcsr | (uintptr_t)fpcw << 32;
+	frame[FRAME_RBX / 8] = (uintptr_t)fn;
+	frame[FRAME_R12 / 8] = (uintptr_t)arg;
+	frame[FRAME_RBP / 8] = 0; // ends the chain of frames
+	frame[FRAME_PC / 8] = (uintptr_t)runtime_gostart;
+	newg->sched.sp = (uintptr_t)sp;
+	newg->startpc = (uintptr_t)fn;
+	newg->startarg = arg;
+	newg->gopc = callerpc;
+	newg->parentgoid = callergp->goid;
+	newg->goid = newgoid(pp);
+	if (likely(pp != NULL))
+		pp->nspawn++;
+	atomic_storerel(&newg->atomicstatus, Grunnable);
+	return newg;
+}
+
+// newproc is the go statement. It runs on the caller's stack: C stacks have room for it (Go
+// changes to g0). Only making a new stack does.
+void
+runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
+{
+	if (unlikely(fn == NULL))
+		runtime_fatal("go of nil func value");
+	struct g *gp = getg();
+	struct g *newg = runtime_newproc1(fn, arg, gp, callerpc, 0);
+	if (unlikely(newg == NULL)) {
+		runtime_print("runtime: cannot allocate a %d-byte goroutine stack (%lu goroutine stack bytes in use)\n",
+		    (int)debug.stacksize, (unsigned long)runtime_stackinuse());
+		runtime_throw("out of memory");
+	}
+	runtime_newqput(gp->m->p, newg);
+	if (unlikely(!sched.sysmonstarted) && sched.mainstarted)
+		runtime_startsysmon();
+	if (!sched.solo && sched.mainstarted) {
+		// Dekker with the spinning-to-idle dance (proc.c): queue store, fence, loads.
+		atomic_fence();
+		if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
+			runtime_wakep();
+	}
+	runtime_preemptpoint(gp);
+}
+
+struct goargs {
+	void (*fn)(void *);
+	void *arg;
+	const rt0_attr *attr;
+	uintptr_t pc;
+	int result;
+};
+
+static void
+newproc_foreign(void *arg)
+{
+	struct goargs *a = arg;
+	runtime_newproc(a->fn, a->arg, a->pc);
+}
+
+void
+rt0_go(void (*fn)(void *), void *arg)
+{
+	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
+	if (unlikely(getg() == NULL)) {
+		struct goargs a = {fn, arg, NULL, pc, 0};
+		if (runtime_callback(newproc_foreign, &a) < 0)
+			runtime_fatal("rt0_go: the runtime does not run (call rt0_start, or link main with rt0_main.o)");
+		return;
+	}
+	runtime_newproc(fn, arg, pc);
+}
+
+static void
+goattr(void *arg)
+{
+	struct goargs *a = arg;
+	if (a->fn == NULL)
+		runtime_fatal("go of nil func value");
+	size_t size = a->attr == NULL ? 0 : a->attr->stack_size;
+	if (size != 0 && (size < STACKMIN || size > runtime_maxstacksize)) {
+		a->result = -22; // EINVAL
+		return;
+	}
+	if (size <= (size_t)debug.stacksize && size != 0 && size > (size_t)debug.stacksize / 2)
+		size = 0;
+	if (size == 0) {
+		runtime_newproc(a->fn, a->arg, a->pc);
+		return;
+	}
+	struct g *gp = getg();
+	struct g *newg = runtime_newproc1(a->fn, a->arg, gp, a->pc, size);
+	if (newg == NULL) {
+		a->result = -12; // ENOMEM
+		return;
+	}
+	runtime_runqput(gp->m->p, newg, false);
+	if (!sched.sysmonstarted && sched.mainstarted)
+		runtime_startsysmon();
+	if (!sched.solo && sched.mainstarted) {
+		atomic_fence(); // as in newproc
+		if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
+			runtime_wakep();
+	}
+}
+
+int
+rt0_go_attr(void (*fn)(void *), void *arg, const rt0_attr *attr)
+{
+	struct goargs a = {fn, arg, attr, (uintptr_t)__builtin_return_address(0), 0};
+	if (getg() == NULL) {
+		if (runtime_callback(goattr, &a) < 0)
+			runtime_fatal("rt0_go_attr: the runtime does not run (call rt0_start, or link main with rt0_main.o)");
+	} else {
+		goattr(&a);
+	}
+	return a.result;
+}
+
+// newmain makes the main goroutine, whose stack may grow to maxstacksize. Called by rt0_go on g0,
+// before there is anything else.
+void HIDDEN
+runtime_newmain(void (*fn)(void *))
+{
+	struct g *gp = NULL;
+	for (size_t size = runtime_maxstacksize; gp == NULL && size >= STACKMIN; size /= 4)
+		gp = runtime_newproc1(fn, NULL, getg(), (uintptr_t)runtime_rt0_go, size);
+	if (gp == NULL)
+		runtime_throw("out of memory (main goroutine's stack)");
+	gp->gopc = 0; // nobody's child: no "created by" line
+	runtime_runqput(getg()->m->p, gp, true);
+}
+
+
+// gcount counts goroutines that are not dead and not the runtime's own. The sum over ps is of no
+// single moment while others run.
+int32_t
+runtime_gcount(void)
+{
+	int64_t n = (int64_t)runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ngfree);
+	for (int32_t i = 0; i < sched.gomaxprocs; i++)
+		if (allp[i] != NULL)
+			n -= atomic_loadrlx(&allp[i]->ngfree);
+	return n < 1 ? 1 : (int32_t)n;
+}
+
+int
+rt0_num_goroutine(void)
+{
+	return runtime_gcount();
+}

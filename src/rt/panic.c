@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// panic.c: how a program dies: throw, fatal, panic, faults. Go's texts, exit code 2.
+//
+// throw   the runtime has found itself broken, or a limit is hit. Frames of the runtime are shown.
+// fatal   the program did what cannot be recovered from. Its own frames only.
+// panic   the goroutine did something wrong. (Defer and recover do not exist yet: always the end.)
+// All print to fd 2 by plain writes, allocate nothing, and end in dopanic. The first m to get there
+// reports; others stop where they are. A fault while reporting ends at once, with another code.
+#include "../runtime.h"
+#include "../os/linux/linux.h"
+
+uint32_t runtime_panicking;
+static struct mutex paniclk; // held by the m that reports, until the end
+
+// The crash stack: for faults on g0 and on the signal stack, whose own stack cannot be trusted.
+enum { CRASHSTACK = 16 << 10, CRASHGUARD = 1000 };
+static char gcrashstack[CRASHSTACK] __attribute__((aligned(16)));
+static struct g gcrash;
+
+void
+runtime_gcrashinit(void)
+{
+	gcrash.stack = (struct stack){(uintptr_t)gcrashstack, (uintptr_t)gcrashstack + CRASHSTACK};
+	gcrash.stackguard0 = gcrash.stackguard1 = gcrash.stack.lo + CRASHGUARD;
+}
+
+// startpanic lets one m report. A thread without a g has no m to remember: it reports too.
+static void
+startpanic(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL) {
+		atomic_xadd(&runtime_panicking, 1);
+		return;
+	}
+	struct m *mp = gp->m;
+	switch (mp->dying) {
+	case 0:
+		mp->dying = 1;
+		atomic_xadd(&runtime_panicking, 1);
+		runtime_lock(&paniclk);
+		return;
+	case 1:
+		// Something failed while we were reporting. Say so, once, without a traceback.
+		mp->dying = 2;
+		runtime_print("panic during panic\n");
+		runtime_exitprocess(3);
+	default:
+		runtime_exitprocess(5);
+	}
+}
+
+// dopanic prints the stacks that GOTRACEBACK asks for and ends the process. gp stands at (pc, sp, bp).
+static RT0_NORETURN void
+dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp)
+{
+	bool all, crash;
+	int level = runtime_gotraceback(&all, &crash);
+	if (gp != NULL && level > 0) {
+		struct m *mp = gp->m;
+		if (gp != mp->curg)
+			all = true;
+		if (gp != mp->g0 && gp != mp->gsignal) {
+			runtime_print("\n");
+			runtime_goroutineheader(gp);
+			runtime_traceback(pc, sp, bp, gp);
+		} else if (level >= 2 || mp->throwing >= 2) {
+			runtime_print("\nruntime stack:\n");
+			runtime_traceback(pc, sp, bp, gp);
+			// The goroutine that was on this thread, where systemstack left it.
+			if (mp->curg != NULL && mp->throwing >= 2) {
+				runtime_print("\n");
+				runtime_tracebackg(mp->curg);
+			}
+		}
+		if (all)
+			runtime_tracebackothers(gp);
+	}
+	if (crash)
+		runtime_dieFromSignal(SIGABRT);
+	runtime_exitprocess(2);
+}
+
+static RT0_NORETURN void
+die(const char *prefix, const char *s, int throwing)
+{
+	uintptr_t *bp = __builtin_frame_address(0);
+	struct g *gp = getg();
+	if (gp != NULL)
+		gp->m->throwing = gp->m->throwing > throwing ? gp->m->throwing : throwing;
+	runtime_print("%s%s\n", prefix, s);
+	startpanic();
+	dopanic(gp, bp[1], (uintptr_t)(bp + 2), bp[0]);
+}
+
+NOINLINE RT0_NORETURN void
+runtime_throw(const char *s)
+{
+	die("fatal error: ", s, 2);
+}
+
+NOINLINE RT0_NORETURN void
+runtime_fatal(const char *s)
+{
+	die("fatal error: ", s, 1);
+}
+
+NOINLINE RT0_NORETURN void
+runtime_panicstring(const char *s)
+{
+	die("panic: ", s, 0);
+}
+
+void
+rt0_panic(const char *value)
+{
+	die("panic: ", value, 0);
+}
+
+void
+rt0_fatal(const char *text)
+{
+	die("fatal error: ", text, 1);
+}
+
+void
+runtime_badcontext(const char *func, const char *want)
+{
+	runtime_print("runtime: %s must run on %s\n", func, want);
+	runtime_throw("called in the wrong context");
+}
+
+static void
+printsignal(const struct sigpanicinfo *si)
+{
+	static const struct {
+		uint32_t sig;
+		const char *text;
+	} names[] = {
+	    {SIGSEGV, "SIGSEGV: segmentation violation"},
+	    {SIGBUS, "SIGBUS: bus error"},
+	    {SIGFPE, "SIGFPE: floating-point exception"},
+	    {SIGILL, "SIGILL: illegal instruction"},
+	};
+	const char *text = "signal";
+	for (size_t i = 0; i < NELEM(names); i++)
+		if (names[i].sig == si->sig)
+			text = names[i].text;
+	runtime_print("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n", text, si->code, (unsigned long)si->addr, (unsigned long)si->pc);
+}
+
+// sigpanic reports a fault. We are on the signal stack; gp is what the thread ran.
+void
+runtime_sigpanic(struct sigpanicinfo *si, struct g *gp)
+{
+	struct m *mp = gp->m;
+	// A fault while reporting one: the report's own code is at fault, or memory is broken.
+	if (mp->dying)
+		startpanic();
+	if (gp != mp->curg || mp->locks > 0 || mp->mallocing) {
+		mp->throwing = 2;
+		runtime_print("fatal error: unexpected signal during runtime execution\n");
+	} else if (si->sig == SIGFPE && (si->code == 1 || si->code == 2)) {
+		runtime_print("panic: runtime error: integer %s\n", si->code == 1 ? "divide by zero" : "overflow");
+	} else if (si->sig == SIGSEGV && si->code != 0x80 && si->addr < PAGESIZE) {
+		runtime_print("panic: runtime error: invalid memory address or nil pointer dereference\n");
+	} else if (si->sig == SIGFPE) {
+		runtime_print("panic: runtime error: floating point error\n");
+	} else if (si->sig == SIGILL) {
+		mp->throwing = 2;
+		runtime_print("SIGILL: illegal instruction\nPC=0x%lx m=%d sigcode=%d\n", (unsigned long)si->pc, (int)mp->id, si->code);
+	} else {
+		mp->throwing = 2;
+		runtime_print("unexpected fault address 0x%lx\nfatal error: fault\n", (unsigned long)si->addr);
+	}
+	printsignal(si);
+	startpanic();
+	dopanic(gp, si->pc, si->sp, si->bp);
+}
+
+// stackoverflow reports that gp has hit its guard. On the signal stack.
+void
+runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp)
+{
+	struct m *mp = gp->m;
+	if (mp->dying)
+		startpanic();
+	struct stack s = gp->segment.lo != 0 ? gp->segment : gp->stack;
+	size_t limit = s.hi - s.lo < runtime_maxstacksize ? s.hi - s.lo : runtime_maxstacksize;
+	mp->throwing = 2;
+	runtime_print("runtime: goroutine stack exceeds %lu-byte limit\n", (unsigned long)limit);
+	runtime_print("runtime: sp=0x%lx stack=[0x%lx, 0x%lx]\n", (unsigned long)si->sp, (unsigned long)s.lo, (unsigned long)s.hi);
+	runtime_print("fatal error: stack overflow\n");
+	startpanic();
+	uintptr_t *bp = __builtin_frame_address(0);
+	bool all, crash;
+	if (runtime_gotraceback(&all, &crash) > 0) {
+		runtime_print("\nruntime stack:\n");
+		runtime_traceback(bp[1], (uintptr_t)(bp + 2), bp[0], mp->gsignal);
+	}
+	dopanic(gp, si->pc, si->sp, si->bp);
+}
+
+void
+rt0_exit(int code)
+{
+	runtime_exitprocess(code);
+}
+
+void
+runtime_exit(int code)
+{
+	runtime_exitprocess(code);
+}

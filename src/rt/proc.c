@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// proc.c: schedule, findrunnable, execute, park and ready, the end of a goroutine.
+//
+// The scheduler's job is to spread ready goroutines over threads. G, M and P are in runtime2.h.
+//
+// Functions that run on g0 between two goroutines RETURN the goroutine to run (struct g *), which
+// mcall then runs; Go's never return. That pairs calls with returns (asm_amd64.S says why).
+//
+// Waking threads. An M is spinning when it has a P, no goroutine, and looks for work. A submitter
+// wakes one M if there is an idle P and nobody spins; a spinner that finds work wakes the next. So
+// a burst of work starts threads one after the other, without a thundering herd.
+//
+// Spinning-to-idle dance. Submitter: put work on a queue; fence; load nmspinning (wakep). Spinner: stop
+// being counted in nmspinning; fence; look at all queues once more. Either the submitter sees no
+// spinner and wakes one, or the spinner sees the work. models/spinning.pml.
+#include "../runtime.h"
+
+static void
+wakeafterput(void)
+{
+	if (sched.solo || !sched.mainstarted)
+		return;
+	// Dekker with the spinning-to-idle dance: our queue store before the loads in wakep.
+	atomic_fence();
+	if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
+		runtime_wakep();
+}
+
+// lazywake leaves a wake-up to sysmon (runnext-only dance, runq.c), which may be in a long sleep.
+static void
+lazywake(void)
+{
+	if (atomic_loadrlx(&sched.lazywake) != 0)
+		return;
+	atomic_storerlx(&sched.lazywake, 1);
+	if (atomic_loadrlx(&sched.sysmonslow) != 0 && atomic_xchg(&sched.sysmonslow, 0) != 0)
+		runtime_futexwakeup(&sched.sysmonslow, 1);
+}
+
+// ---- goroutine states ----
+
+uint32_t
+runtime_readgstatus(struct g *gp)
+{
+	return atomic_loadacq(&gp->atomicstatus);
+}
+
+static NOINLINE RT0_NORETURN void
+badcasgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	runtime_print("runtime: casgstatus: goroutine %lu is in state %x, not %x, on its way to %x\n",
+	    (unsigned long)gp->goid, atomic_loadrlx(&gp->atomicstatus), oldval, newval);
+	runtime_throw("casgstatus: bad incoming values");
+}
+
+// casgstatus moves gp from oldval to newval. All transitions are made by who owns gp: the m that
+// runs it, or who has taken it off a wait queue. So a plain store will do, but for scanners, who may
+// lock a state with Gscan: they exist only while sched.gscan, which changes while the world is
+// stopped. Transitions by ms without a p (out of system calls) are not stopped by that: they
+// call the slow path always.
+static NOINLINE void
+casgstatusslow(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	for (uint32_t n = 0;; n++) {
+		// Acquire and release: the owner before us has finished with gp.
+		if (atomic_cas_acqrel(&gp->atomicstatus, oldval, newval))
+			return;
+		uint32_t now = atomic_loadacq(&gp->atomicstatus);
+		if (now != oldval && now != (oldval | Gscan))
+			badcasgstatus(gp, oldval, newval);
+		if (n < 10)
+			procyield(30);
+		else
+			runtime_osyield();
+	}
+}
+
+static inline void
+casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	if (unlikely(atomic_loadrlx(&sched.gscan))) {
+		casgstatusslow(gp, oldval, newval);
+		return;
+	}
+	if (unlikely(atomic_loadrlx(&gp->atomicstatus) != oldval))
+		badcasgstatus(gp, oldval, newval);
+	atomic_storerel(&gp->atomicstatus, newval); // readers: traceback, schedtrace
+}
+
+void
+runtime_casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	if ((oldval | newval) & Gscan || oldval == newval)
+		badcasgstatus(gp, oldval, newval);
+	casgstatusslow(gp, oldval, newval);
+}
+
+// castogscanstatus locks gp's state for a scanner. Only while sched.gscan.
+bool
+runtime_castogscanstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	if (newval != (oldval | Gscan) || oldval == Gidle || oldval == Gdead)
+		badcasgstatus(gp, oldval, newval);
+	return atomic_cas_acqrel(&gp->atomicstatus, oldval, newval);
+}
+
+void
+runtime_casfrom_Gscanstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	if (oldval != (newval | Gscan) || !atomic_cas_acqrel(&gp->atomicstatus, oldval, newval))
+		badcasgstatus(gp, oldval, newval);
+}
+
+const char *
+runtime_waitreasontext(struct g *gp)
+{
+	static const char *const text[] = {
+#define X(r, t) t,
+	    WAIT_REASONS(X)
+#undef X
+	};
+	return gp->waitreason < NELEM(text) ? text[gp->waitreason] : "unknown wait reason";
+}
+
+// ---- run ----
+
+// dropg cuts the tie between the current m and its goroutine. On g0.
+void
+runtime_dropg(void)
+{
+	struct m *mp = getg()->m;
+	mp->curg->m = NULL;
+	mp->curg = NULL;
+}
+
+// execute makes gp the one to run next on the current m, and returns it.
+static inline struct g *
+execute(struct m *mp, struct g *gp, bool inherittime)
+{
+	struct p *pp = mp->p;
+	mp->curg = gp;
+	gp->m = mp;
+	casgstatus(gp, Grunnable, Grunning);
+	gp->waitsince = 0;
+	if (unlikely(gp->preempt)) {
+		atomic_storerlx(&gp->preempt, 0);
+	}
+	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
+	// Read by sysmon and thieves, to see whether pp gets on.
+	atomic_storerlx(&pp->nswitch, pp->nswitch + 1);
+	if (!inherittime)
+		atomic_storerlx(&pp->schedtick, pp->schedtick + 1);
+	return gp;
+}
+
+// resetspinning: this m has found work and stops looking. The last one to do so wakes another, so
+// that somebody looks as long as there may be more.
+static void
+resetspinning(struct m *mp)
+{
+	mp->spinning = false;
+	int32_t n = atomic_xadd(&sched.nmspinning, -1);
+	if (n < 0)
+		runtime_throw("findrunnable: negative nmspinning");
+	runtime_wakep();
+}
+
+// stealwork tries every p, from a random one on, four times; runnext only in the last round.
+static struct g *
+stealwork(struct p *pp)
+{
+	int32_t n = sched.gomaxprocs;
+	for (int i = 0; i < 4; i++) {
+		bool last = i == 3;
+		uint32_t at = runtime_cheaprandn((uint32_t)n);
+		for (int32_t k = 0; k < n; k++) {
+			if (atomic_loadrlx(&sched.gcwaiting))
+				return NULL;
+			struct p *p2 = allp[(at + (uint32_t)k) % (uint32_t)n];
+			if (p2 == pp)
+				continue;
+			struct g *gp = runtime_runqsteal(pp, p2, last);
+			if (gp != NULL) {
+				pp->nsteal++;
+				return gp;
+			}
+		}
+	}
+	return NULL;
+}
+
+// findrunnable finds a goroutine to run, and sleeps until there is one. On g0, with a p; the p may
+// be another one on return. *inherittime as for runqget.
+static NOINLINE struct g *
+findrunnable(bool *inherittime)
+{
+	struct m *mp = getg()->m;
+	*inherittime = false;
+top:;
+	struct p *pp = mp->p;
+	if (atomic_loadrlx(&sched.gcwaiting)) {
+		runtime_gcstopm();
+		goto top;
+	}
+	struct g *gp;
+	// Once in a while the global queue first: two goroutines that ready each other for ever on
+	// the local one must not starve it.
+	if (pp->schedtick % 61 == 0 && atomic_loadrlx(&sched.runqsize) > 0) {
+		runtime_lock(&sched.lock);
+		gp = runtime_globrunqget(pp, 1);
+		runtime_unlock(&sched.lock);
+		if (gp != NULL)
+			return gp;
+	}
+	gp = runtime_runqget(pp, inherittime);
+	if (gp != NULL)
+		return gp;
+	if (atomic_loadrlx(&sched.runqsize) > 0) {
+		runtime_lock(&sched.lock);
+		gp = runtime_globrunqget(pp, 0);
+		runtime_unlock(&sched.lock);
+		if (gp != NULL)
+			return gp;
+	}
+	// Steal. At most half as many spinners as busy ps: more would only burn the processor.
+	if (!sched.solo) {
+		int32_t busy = sched.gomaxprocs - atomic_loadrlx(&sched.npidle);
+		if (mp->spinning || 2 * atomic_loadrlx(&sched.nmspinning) < busy) {
+			if (!mp->spinning) {
+				mp->spinning = true;
+				atomic_xadd(&sched.nmspinning, 1);
+			}
+			gp = stealwork(pp);
+			if (gp != NULL)
+				return gp;
+		}
+	}
+	// Nothing to do. Give the p back, under the lock that guards the global queue.
+	runtime_lock(&sched.lock);
+	if (atomic_loadrlx(&sched.gcwaiting)) {
+		runtime_unlock(&sched.lock);
+		goto top;
+	}
+	if (sched.runqsize > 0) {
+		gp = runtime_globrunqget(pp, 0);
+		runtime_unlock(&sched.lock);
+		return gp;
+	}
+	if (!mp->spinning && atomic_loadrlx(&sched.needspinning) == 1) {
+		// A wakep was lost to a full house of spinners on their way out: look once more.
+		atomic_storerlx(&sched.needspinning, 0);
+		mp->spinning = true;
+		atomic_xadd(&sched.nmspinning, 1);
+		runtime_unlock(&sched.lock);
+		goto top;
+	}
+	if (runtime_releasep() != pp)
+		runtime_throw("findrunnable: wrong p");
+	runtime_pidleput(pp);
+	runtime_unlock(&sched.lock);
+	if (mp->spinning) {
+		// Spinning-to-idle dance: uncounted first (a full fence), then look again.
+		mp->spinning = false;
+		if (atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("findrunnable: negative nmspinning");
+		bool found = atomic_loadrlx(&sched.runqsize) > 0, lazy = false;
+		for (int32_t i = 0; !found && i < sched.gomaxprocs; i++) {
+			struct p *p2 = allp[i];
+			if (runtime_runqempty(p2))
+				continue;
+			// Its runnext alone is left to the runnext-only dance.
+			lazy = runtime_runqlen(p2) == 1 && atomic_loadrlx(&p2->runnext) != NULL;
+			found = !lazy;
+		}
+		if (lazy)
+			lazywake();
+		if (found) {
+			runtime_lock(&sched.lock);
+			struct p *p2 = runtime_pidleget();
+			if (p2 != NULL) {
+				runtime_unlock(&sched.lock);
+				runtime_acquirep(p2);
+				mp->spinning = true;
+				atomic_xadd(&sched.nmspinning, 1);
+				goto top;
+			}
+			// No p for us: whoever took it will look. But if it stops looking before it
+			// has seen what we saw, the next one who idles must spin once more.
+			atomic_storerlx(&sched.needspinning, 1);
+			runtime_unlock(&sched.lock);
+		}
+	}
+	runtime_stopm();
+	goto top;
+}
+
+// schedule picks the goroutine to run next on the current m. On g0.
+struct g *
+runtime_schedule(void)
+{
+	struct m *mp = getg()->m;
+	if (unlikely(mp->locks != 0))
+		runtime_throw("schedule: holding locks");
+	if (unlikely(mp->lockedg != NULL)) {
+		runtime_stoplockedm();
+		return execute(mp, mp->lockedg, false);
+	}
+	for (;;) {
+		struct p *pp = mp->p;
+		bool inherittime;
+		struct g *gp = NULL;
+		atomic_storerlx(&pp->preempt, 0);
+		if (likely(!atomic_loadrlx(&sched.gcwaiting) && (pp->schedtick % 61 != 0 || atomic_loadrlx(&sched.runqsize) == 0)))
+			gp = runtime_runqget(pp, &inherittime);
+		if (unlikely(gp == NULL))
+			gp = findrunnable(&inherittime);
+		if (unlikely(mp->spinning))
+			resetspinning(mp);
+		if (unlikely(gp->lockedm != NULL)) {
+			// Its thread runs it; ours gives it the p and comes back with another.
+			runtime_startlockedm(gp);
+			continue;
+		}
+		return execute(mp, gp, inherittime);
+	}
+}
+
+// ---- park and ready ----
+
+static struct g *
+park_m(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	casgstatus(gp, Grunning, Gwaiting);
+	mp->curg = NULL;
+	gp->m = NULL;
+	bool (*fn)(struct g *, void *) = mp->waitunlockf;
+	if (fn != NULL) {
+		// From here another m may ready gp and run it: gp's stack is not touched any more.
+		mp->waitunlockf = NULL;
+		if (!fn(gp, mp->waitlock)) {
+			casgstatus(gp, Gwaiting, Grunnable);
+			return execute(mp, gp, true);
+		}
+	}
+	return runtime_schedule();
+}
+
+// gopark makes the current goroutine wait. unlockf runs on g0 when the goroutine is off its stack
+// and waiting; it drops the lock that keeps wakers away, or returns false to run on at once.
+void
+runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason reason)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+	gp->waitreason = (uint8_t)reason;
+	mp->waitunlockf = unlockf;
+	mp->waitlock = lock;
+	runtime_mcall(park_m);
+}
+
+static bool
+parkunlock(struct g *gp, void *lock)
+{
+	(void)gp;
+	runtime_unlock(lock);
+	return true;
+}
+
+void
+runtime_goparkunlock(struct mutex *l, enum waitreason reason)
+{
+	runtime_gopark(parkunlock, l, reason);
+}
+
+// ready makes a waiting goroutine runnable, on the current p. The caller has taken it off every
+// wait queue. Runnext-only dance: runq.c.
+void
+runtime_ready(struct g *gp, bool next)
+{
+	struct m *mp = getg()->m;
+	struct p *pp = mp->p;
+	casgstatus(gp, Gwaiting, Grunnable);
+	if (sched.solo) {
+		runtime_runqput(pp, gp, next);
+		return;
+	}
+	bool alone = next && atomic_loadrlx(&pp->runnext) == NULL && pp->runqtail == atomic_loadrlx(&pp->runqhead) &&
+	             pp->newqbottom == atomic_loadrlx(&pp->newqtop);
+	runtime_runqput(pp, gp, next);
+	if (!alone) {
+		wakeafterput();
+	} else if (atomic_loadrlx(&sched.npidle) != 0) {
+		// runqput's exchange was a full fence: either we see the p that goes idle, or its m
+		// sees our runnext in the spinning-to-idle dance.
+		lazywake();
+	}
+}
+
+void
+runtime_goready(struct g *gp)
+{
+	runtime_ready(gp, true);
+}
+
+// injectglist makes n waiting goroutines runnable from a thread with or without a p, and starts as
+// many ms as there are idle ps for them.
+void
+runtime_injectglist(struct gqueue *q, int32_t n)
+{
+	if (n == 0)
+		return;
+	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
+		casgstatusslow(gp, Gwaiting, Grunnable);
+	runtime_lock(&sched.lock);
+	runtime_globrunqputbatch(q, n);
+	runtime_unlock(&sched.lock);
+	for (; n > 0; n--) {
+		runtime_lock(&sched.lock);
+		struct p *pp = runtime_pidleget();
+		runtime_unlock(&sched.lock);
+		if (pp == NULL)
+			break;
+		runtime_startm(pp, false);
+	}
+}
+
+struct g *
+runtime_gosched_m(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	casgstatus(gp, Grunning, Grunnable);
+	mp->curg = NULL;
+	gp->m = NULL;
+	runtime_runqput(mp->p, gp, false);
+	wakeafterput();
+	return runtime_schedule();
+}
+
+void
+runtime_goyield(void)
+{
+	runtime_mcall(runtime_gosched_m);
+}
+
+void
+rt0_gosched(void)
+{
+	if (likely(getg() != NULL))
+		runtime_mcall(runtime_gosched_m);
+}
+
+// preemptpoint gives way if sysmon or stopTheWorld has asked for the processor. Called at the end of
+// calls that may go on without ever parking.
+bool
+runtime_preemptpoint(struct g *gp)
+{
+	if (likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) || gp->m->locks != 0)
+		return false;
+	gp->waitreason = waitReasonPreempted;
+	runtime_mcall(runtime_gosched_m);
+	return true;
+}
+
+// ---- the end of a goroutine ----
+
+struct g *
+runtime_goexit0(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	struct p *pp = mp->p;
+	casgstatus(gp, Grunning, Gdead);
+	mp->curg = NULL;
+	gp->m = NULL;
+	gp->waitreason = 0;
+	gp->param = NULL;
+	gp->waiting = NULL;
+	if (unlikely(gp->issystem)) {
+		gp->issystem = false;
+		atomic_xadd(&sched.ngsys, -1);
+	}
+	bool locked = unlikely(gp->lockedm != NULL);
+	if (locked) {
+		gp->lockedm = NULL;
+		mp->lockedg = NULL;
+	}
+	runtime_gfput(pp, gp);
+	if (unlikely(locked)) {
+		if (mp->lockedint != 0)
+			runtime_throw("goroutine ends while locked by the runtime");
+		mp->lockedext = 0;
+		// A thread that user code has locked may carry state of its own: it is not reused.
+		runtime_mexit();
+	}
+	return runtime_schedule();
+}
+
+void
+runtime_goexit1(void)
+{
+	runtime_mcall(runtime_goexit0);
+}
+
+void
+rt0_goexit(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL)
+		runtime_fatal("rt0_goexit on a thread that is not a goroutine");
+	runtime_mcall(runtime_goexit0);
+	__builtin_unreachable();
+}
+
+// mcall on g0, and an mcall whose function gave nothing to run.
+RT0_NORETURN HIDDEN void
+runtime_badmcall(void)
+{
+	runtime_throw("runtime: mcall called on m->g0 stack");
+}
+
+RT0_NORETURN HIDDEN void
+runtime_badmcall2(void)
+{
+	runtime_throw("runtime: mcall function returned");
+}
+
+RT0_NORETURN HIDDEN void
+runtime_badsystemstack(void)
+{
+	runtime_throw("systemstack called from unexpected goroutine");
+}

@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// proc_m.c: threads: starting, parking and ending them; goroutines locked to one; foreign threads.
+//
+// An m without work sleeps on its park note, on sched.midle. Who wakes it has put a p in nextp first.
+// Threads are never started by a goroutine that has locked its own (its thread may have been changed:
+// namespaces, credentials): a template thread, with the state of the main thread at boot, does.
+//
+// A foreign thread (not made by rt0) that calls in borrows an extra m for the length of the call, and
+// runs the call on a goroutine of that m, locked to it.
+#include "../runtime.h"
+
+// ---- making ms ----
+
+int64_t
+runtime_mcount(void)
+{
+	return sched.mnext - sched.nmfreed;
+}
+
+// checkmcount: sched.lock held.
+void
+runtime_checkmcount(void)
+{
+	HELD(&sched.lock);
+	if (runtime_mcount() - atomic_loadrlx(&sched.nmextra) > sched.maxmcount) {
+		runtime_print("runtime: program exceeds %d-thread limit\n", sched.maxmcount);
+		runtime_throw("thread exhaustion");
+	}
+}
+
+static int64_t
+mReserveID(void)
+{
+	HELD(&sched.lock);
+	int64_t id = sched.mnext++;
+	runtime_checkmcount();
+	return id;
+}
+
+// mcommoninit enters mp in the books. id < 0: take the next.
+void
+runtime_mcommoninit(struct m *mp, int64_t id)
+{
+	runtime_lock(&sched.lock);
+	mp->id = id >= 0 ? id : mReserveID();
+	runtime_unlock(&sched.lock);
+	uint64_t r = runtime_rand();
+	mp->fastrand[0] = r;
+	mp->fastrand[1] = r ^ (uint64_t)mp->id * 0x9e3779b97f4a7c15ul;
+	if (mp->gsignal == NULL)
+		runtime_mpreinit(mp);
+	runtime_lock(&sched.lock);
+	mp->alllink = sched.allm;
+	sched.allm = mp;
+	runtime_unlock(&sched.lock);
+}
+
+// allocm makes an m with a g0, from one whose thread has ended if there is one.
+static struct m *
+allocm(struct p *pp, void (*fn)(void), int64_t id)
+{
+	struct m *mp = NULL;
+	runtime_lock(&sched.lock);
+	for (struct m **l = &sched.freem; *l != NULL; l = &(*l)->schedlink) {
+		// Acquire: the thread has touched the m, and its stack, for the last time.
+		if (atomic_loadacq(&(*l)->freewait) != 0 || atomic_loadacq(&(*l)->cleartid) != 0)
+			continue;
+		mp = *l;
+		*l = mp->schedlink;
+		break;
+	}
+	runtime_unlock(&sched.lock);
+	if (mp != NULL) {
+		runtime_osfreem(mp);
+		struct g *g0 = mp->g0, *gsignal = mp->gsignal;
+		runtime_memclr(mp, sizeof *mp);
+		runtime_memclr(g0, sizeof *g0);
+		mp->g0 = g0;
+		mp->gsignal = gsignal;
+	} else {
+		struct {
+			struct m m;
+			struct g g0;
+		} *both = runtime_persistentalloc(sizeof *both, 64, &memstats.other_sys);
+		mp = &both->m;
+		mp->g0 = &both->g0;
+	}
+	mp->g0->m = mp;
+	mp->g0->issystem = true;
+	mp->mstartfn = fn;
+	mp->nextp = pp;
+	runtime_mcommoninit(mp, id);
+	return mp;
+}
+
+// ---- the template thread ----
+
+static void
+templatethread(void)
+{
+	runtime_lock(&sched.lock);
+	sched.nmsys++;
+	runtime_checkdead();
+	runtime_unlock(&sched.lock);
+	for (;;) {
+		runtime_lock(&sched.newmlock);
+		struct m *list = sched.newmlist;
+		sched.newmlist = NULL;
+		if (list == NULL)
+			atomic_storerlx(&sched.newmwake, 0);
+		runtime_unlock(&sched.newmlock);
+		while (list != NULL) {
+			struct m *mp = list;
+			list = mp->schedlink;
+			mp->schedlink = NULL;
+			runtime_newosproc(mp);
+		}
+		runtime_futexsleep(&sched.newmwake, 0, -1);
+	}
+}
+
+static void
+startTemplateThread(void)
+{
+	runtime_lock(&sched.newmlock);
+	bool have = sched.havetemplate;
+	sched.havetemplate = true;
+	runtime_unlock(&sched.newmlock);
+	if (!have)
+		runtime_newm(templatethread, NULL, -1);
+}
+
+// newm starts a thread that runs fn (NULL: nothing) and then schedules, with pp.
+void
+runtime_newm(void (*fn)(void), struct p *pp, int64_t id)
+{
+	struct m *me = acquirem();
+	struct m *mp = allocm(pp, fn, id);
+	if (me->lockedext != 0 && sched.havetemplate && fn != templatethread) {
+		runtime_lock(&sched.newmlock);
+		mp->schedlink = sched.newmlist;
+		sched.newmlist = mp;
+		atomic_storerel(&sched.newmwake, 1);
+		runtime_unlock(&sched.newmlock);
+		runtime_futexwakeup(&sched.newmwake, 1);
+	} else {
+		runtime_newosproc(mp);
+	}
+	releasem(me);
+}
+
+// ---- a thread's life ----
+
+static void
+mstart1(void *arg)
+{
+	(void)arg;
+	struct m *mp = getg()->m;
+	runtime_minit();
+	if (mp == &runtime_m0)
+		runtime_initsig();
+	if (mp->mstartfn != NULL)
+		mp->mstartfn();
+	if (mp != &runtime_m0) {
+		struct p *pp = mp->nextp;
+		mp->nextp = NULL;
+		runtime_acquirep(pp);
+	}
+	runtime_gogo(runtime_schedule());
+}
+
+// mstart is the thread's entry, on g0. It returns when the thread is to end (mexit).
+void
+runtime_mstart(void)
+{
+	runtime_mrun(mstart1, NULL);
+	// After mexit. Nobody may touch the m but us until freewait is 0.
+	struct m *mp = getg()->m;
+	setg(NULL);
+	if (runtime_hosted == NULL)
+		runtime_exitthread(mp);
+	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in allocm
+}
+
+static void
+mspinning(void)
+{
+	getg()->m->spinning = true; // counted by who started us
+}
+
+static void
+mput(struct m *mp)
+{
+	HELD(&sched.lock);
+	mp->schedlink = sched.midle;
+	sched.midle = mp;
+	sched.nmidle++;
+	runtime_checkdead();
+}
+
+static struct m *
+mget(void)
+{
+	HELD(&sched.lock);
+	struct m *mp = sched.midle;
+	if (mp != NULL) {
+		sched.midle = mp->schedlink;
+		mp->schedlink = NULL;
+		sched.nmidle--;
+	}
+	return mp;
+}
+
+static void
+mpark(struct m *mp)
+{
+	runtime_notesleep(&mp->park);
+	runtime_noteclear(&mp->park);
+	struct p *pp = mp->nextp;
+	mp->nextp = NULL;
+	runtime_acquirep(pp);
+}
+
+// stopm sleeps until there is work; it returns with a p. On g0, without a p.
+void
+runtime_stopm(void)
+{
+	struct m *mp = getg()->m;
+	if (mp->locks != 0)
+		runtime_throw("stopm holding locks");
+	if (mp->p != NULL)
+		runtime_throw("stopm holding p");
+	if (mp->spinning)
+		runtime_throw("stopm spinning");
+	runtime_lock(&sched.lock);
+	mput(mp);
+	runtime_unlock(&sched.lock);
+	mpark(mp);
+}
+
+// startm makes some m, a new one if all are busy, run pp (NULL: an idle one, if there is one).
+// spinning: the caller has counted it in nmspinning. May be called without a p.
+void
+runtime_startm(struct p *pp, bool spinning)
+{
+	struct m *me = acquirem();
+	runtime_lock(&sched.lock);
+	if (pp == NULL) {
+		if (spinning)
+			runtime_throw("startm: P required for spinning=true");
+		pp = runtime_pidleget();
+		if (pp == NULL) {
+			runtime_unlock(&sched.lock);
+			releasem(me);
+			return;
+		}
+	}
+	struct m *mp = mget();
+	if (mp == NULL) {
+		// The id is reserved under the lock: checkdead must count the m from now on.
+		int64_t id = mReserveID();
+		runtime_unlock(&sched.lock);
+		runtime_newm(spinning ? mspinning : NULL, pp, id);
+		releasem(me);
+		return;
+	}
+	runtime_unlock(&sched.lock);
+	if (mp->spinning)
+		runtime_throw("startm: m is spinning");
+	if (mp->nextp != NULL)
+		runtime_throw("startm: m has p");
+	mp->spinning = spinning;
+	mp->nextp = pp;
+	atomic_storerlx(&sched.nwake, sched.nwake + 1);
+	runtime_notewakeup(&mp->park);
+	releasem(me);
+}
+
+// wakep tries to get one more p to look for work, unless somebody looks already.
+void
+runtime_wakep(void)
+{
+	if (sched.solo)
+		return;
+	// The CAS makes the waker unique: see "Waking threads" in proc.c.
+	if (atomic_loadrlx(&sched.nmspinning) != 0 || !atomic_cas(&sched.nmspinning, 0, 1))
+		return;
+	struct m *me = acquirem();
+	runtime_lock(&sched.lock);
+	struct p *pp = runtime_pidleget();
+	if (pp == NULL) {
+		atomic_storerlx(&sched.needspinning, 1);
+		if (atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("wakep: negative nmspinning");
+		runtime_unlock(&sched.lock);
+		releasem(me);
+		return;
+	}
+	runtime_unlock(&sched.lock);
+	runtime_startm(pp, true);
+	releasem(me);
+}
+
+// handoffp finds work or rest for pp, which its m has left (a system call, a locked goroutine).
+void
+runtime_handoffp(struct p *pp)
+{
+	if (!runtime_runqempty(pp) || atomic_loadrlx(&sched.runqsize) != 0) {
+		runtime_startm(pp, false);
+		return;
+	}
+	// No local work: there must be a spinner, unless all are busy or somebody spins already.
+	if (!sched.solo && atomic_loadrlx(&sched.nmspinning) + atomic_loadrlx(&sched.npidle) == 0 &&
+	    atomic_cas(&sched.nmspinning, 0, 1)) {
+		atomic_storerlx(&sched.needspinning, 0);
+		runtime_startm(pp, true);
+		return;
+	}
+	runtime_lock(&sched.lock);
+	if (atomic_loadrlx(&sched.gcwaiting)) {
+		atomic_storerel(&pp->status, Pgcstop);
+		if (--sched.stopwait == 0)
+			runtime_notewakeup(&sched.stopnote);
+		runtime_unlock(&sched.lock);
+		return;
+	}
+	if (sched.runqsize != 0) {
+		runtime_unlock(&sched.lock);
+		runtime_startm(pp, false);
+		return;
+	}
+	runtime_pidleput(pp);
+	runtime_unlock(&sched.lock);
+}
+
+// gcstopm gives the p to stopTheWorld and sleeps until the world runs. Returns with a p.
+void
+runtime_gcstopm(void)
+{
+	struct m *mp = getg()->m;
+	if (mp->spinning) {
+		mp->spinning = false;
+		if (atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("gcstopm: negative nmspinning");
+	}
+	struct p *pp = runtime_releasep();
+	runtime_lock(&sched.lock);
+	atomic_storerel(&pp->status, Pgcstop);
+	if (--sched.stopwait == 0)
+		runtime_notewakeup(&sched.stopnote);
+	runtime_unlock(&sched.lock);
+	runtime_stopm();
+}
+
+// ---- goroutines locked to a thread ----
+
+static void
+incidlelocked(int32_t n)
+{
+	runtime_lock(&sched.lock);
+	sched.nmidlelocked += n;
+	if (n > 0)
+		runtime_checkdead();
+	runtime_unlock(&sched.lock);
+}
+
+// stoplockedm: the goroutine of this m waits. Others get the p; we sleep until it is runnable and
+// somebody brings a p. On g0.
+void
+runtime_stoplockedm(void)
+{
+	struct m *mp = getg()->m;
+	if (mp->lockedg == NULL || mp->lockedg->lockedm != mp)
+		runtime_throw("stoplockedm: inconsistent locking");
+	if (mp->p != NULL)
+		runtime_handoffp(runtime_releasep());
+	incidlelocked(1);
+	mpark(mp);
+	uint32_t s = runtime_readgstatus(mp->lockedg) & ~(uint32_t)Gscan;
+	if (s != Grunnable) {
+		runtime_print("runtime: stoplockedm: lockedg is in state %u\n", s);
+		runtime_throw("stoplockedm: not runnable");
+	}
+}
+
+// startlockedm gives our p to the thread that gp is locked to, and sleeps until there is another.
+void
+runtime_startlockedm(struct g *gp)
+{
+	struct m *mp = gp->lockedm;
+	if (mp == getg()->m)
+		runtime_throw("startlockedm: locked to me");
+	if (mp->nextp != NULL)
+		runtime_throw("startlockedm: m has p");
+	incidlelocked(-1);
+	mp->nextp = runtime_releasep();
+	runtime_notewakeup(&mp->park);
+	runtime_stopm();
+}
+
+void
+runtime_lockOSThread(void)
+{
+	struct g *gp = getg();
+	gp->m->lockedint++;
+	gp->m->lockedg = gp;
+	gp->lockedm = gp->m;
+}
+
+static void
+dounlock(struct g *gp)
+{
+	if (gp->m->lockedint != 0 || gp->m->lockedext != 0)
+		return;
+	gp->m->lockedg = NULL;
+	gp->lockedm = NULL;
+}
+
+void
+runtime_unlockOSThread(void)
+{
+	struct g *gp = getg();
+	if (gp->m->lockedint == 0)
+		runtime_throw("runtime: internal error: misuse of lockOSThread/unlockOSThread");
+	gp->m->lockedint--;
+	dounlock(gp);
+}
+
+void
+rt0_lock_os_thread(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL)
+		return; // a foreign thread is its own
+	if (!sched.havetemplate && sched.mainstarted)
+		startTemplateThread();
+	if (++gp->m->lockedext == 0)
+		runtime_panicstring("LockOSThread nesting overflow");
+	gp->m->lockedg = gp;
+	gp->lockedm = gp->m;
+}
+
+void
+rt0_unlock_os_thread(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL || gp->m->lockedext == 0)
+		return;
+	gp->m->lockedext--;
+	dounlock(gp);
+}
+
+// mexit ends this thread. On g0, with a p. The main thread cannot end without the process: it
+// sleeps for ever.
+void
+runtime_mexit(void)
+{
+	struct m *mp = getg()->m;
+	if (mp == &runtime_m0) {
+		runtime_handoffp(runtime_releasep());
+		runtime_lock(&sched.lock);
+		sched.nmfreed++;
+		sched.m0gone = true;
+		runtime_checkdead();
+		runtime_unlock(&sched.lock);
+		for (;;)
+			runtime_notesleep(&mp->park);
+	}
+	runtime_sigblock(); // nothing may run on this thread's signal stack any more
+	runtime_unminit();
+	runtime_lock(&sched.lock);
+	for (struct m **l = &sched.allm; *l != NULL; l = &(*l)->alllink) {
+		if (*l == mp) {
+			*l = mp->alllink;
+			break;
+		}
+	}
+	atomic_storerlx(&mp->freewait, 1);
+	mp->schedlink = sched.freem;
+	sched.freem = mp;
+	runtime_unlock(&sched.lock);
+	runtime_handoffp(runtime_releasep());
+	// Counted until here: until the p is in other hands, we are a thread that runs.
+	runtime_lock(&sched.lock);
+	sched.nmfreed++;
+	runtime_checkdead();
+	runtime_unlock(&sched.lock);
+	runtime_mreturn();
+}
+
+int
+rt0_set_max_threads(int n)
+{
+	if (n < 1)
+		return -22; // EINVAL
+	runtime_lock(&sched.lock);
+	int old = sched.maxmcount;
+	sched.maxmcount = n;
+	runtime_checkmcount();
+	runtime_unlock(&sched.lock);
+	return old;
+}
+
+// ---- foreign threads ----
+
+struct callback {
+	void (*fn)(void *);
+	void *arg;
+	struct m *mp;
+};
+
+// newextram makes an m and a goroutine for foreign threads. The caller has no g.
+static struct m *
+newextram(void)
+{
+	struct m *mp = allocm(NULL, NULL, -1);
+	mp->isextra = true;
+	atomic_xadd(&sched.nmextra, 1);
+	return mp;
+}
+
+// needm makes the calling thread an m. Its g0 is the thread's own stack, from here down.
+static struct m *
+needm(uintptr_t sp)
+{
+	runtime_lock(&sched.extralock);
+	struct m *mp = sched.extram;
+	if (mp != NULL)
+		sched.extram = mp->schedlink;
+	runtime_unlock(&sched.extralock);
+	if (mp == NULL)
+		mp = newextram();
+	mp->schedlink = NULL;
+	struct g *g0 = mp->g0;
+	g0->stack = (struct stack){sp - STACKSYSTEM_WINDOW, sp};
+	g0->stackguard0 = g0->stackguard1 = g0->stack.lo;
+	setg(g0);
+	mp->tls = (uintptr_t *)&runtime_tls_g;
+	runtime_minit();
+	return mp;
+}
+
+static void
+dropm(struct m *mp)
+{
+	runtime_unminit();
+	setg(NULL);
+	runtime_lock(&sched.extralock);
+	mp->schedlink = sched.extram;
+	sched.extram = mp;
+	runtime_unlock(&sched.extralock);
+}
+
+// callbackmain is the goroutine of a call from a foreign thread. It begins without a p, as if
+// it came out of a system call.
+static void
+callbackmain(void *arg)
+{
+	struct callback *cb = arg;
+	runtime_exitsyscall();
+	cb->fn(cb->arg);
+	runtime_mcall(runtime_callbackdone);
+}
+
+// callbackdone leaves the goroutine and the p, and returns to the thread (runtime_callback).
+struct g *
+runtime_callbackdone(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	runtime_casgstatus(gp, Grunning, Gdead);
+	mp->curg = NULL;
+	mp->lockedg = NULL;
+	mp->lockedext = 0;
+	gp->lockedm = NULL;
+	gp->m = NULL;
+	runtime_gfput(mp->p, gp);
+	runtime_handoffp(runtime_releasep());
+	runtime_mreturn();
+}
+
+static void
+callbackstart(void *arg)
+{
+	struct callback *cb = arg;
+	struct m *mp = cb->mp;
+	struct g *g0 = mp->g0;
+	runtime_startsysmon(); // it takes a p for us from a goroutine in a long system call
+	struct g *gp = runtime_newproc1(callbackmain, cb, g0, 0, 0);
+	if (gp == NULL)
+		runtime_throw("out of memory (goroutine for a foreign thread)");
+	gp->lockedm = mp;
+	mp->lockedg = gp;
+	mp->curg = gp;
+	gp->m = mp;
+	mp->oldp = NULL;
+	atomic_storerel(&gp->atomicstatus, Gsyscall);
+	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
+	runtime_gogo(gp);
+}
+
+int
+runtime_callback(void (*fn)(void *), void *arg)
+{
+	if (!atomic_loadacq(&sched.mainstarted))
+		return -107; // ENOTCONN
+	struct callback cb = {fn, arg, NULL};
+	cb.mp = needm((uintptr_t)__builtin_frame_address(0));
+	runtime_mrun(callbackstart, &cb);
+	dropm(cb.mp);
+	return 0;
+}
+
+int
+rt0_run(void (*fn)(void *), void *arg)
+{
+	if (getg() != NULL) {
+		fn(arg);
+		return 0;
+	}
+	return runtime_callback(fn, arg);
+}

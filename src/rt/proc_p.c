@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// proc_p.c: the processors: how many, who has them, system calls, stopping the world.
+//
+// A p's status is an atomic word because two may want it: in a system call the p is Psyscall, and
+// whoever wins the CAS has it: the m that comes back, sysmon (retake), or stopTheWorld.
+#include "../runtime.h"
+
+struct p *allp[MAXPROCS];
+
+// ---- idle list; sched.lock is held ----
+
+void
+runtime_pidleput(struct p *pp)
+{
+	HELD(&sched.lock);
+	if (!runtime_runqempty(pp))
+		runtime_throw("pidleput: P has non-empty run queue");
+	pp->link = sched.pidle;
+	sched.pidle = pp;
+	atomic_xadd(&sched.npidle, 1);
+}
+
+// pidleget takes an idle p, NULL if there is none. sysmon, if it sleeps because all were idle, wakes.
+struct p *
+runtime_pidleget(void)
+{
+	HELD(&sched.lock);
+	struct p *pp = sched.pidle;
+	if (pp == NULL)
+		return NULL;
+	sched.pidle = pp->link;
+	atomic_xadd(&sched.npidle, -1);
+	if (atomic_loadrlx(&sched.sysmonwait)) {
+		atomic_storerlx(&sched.sysmonwait, 0);
+		runtime_notewakeup(&sched.sysmonnote);
+	}
+	return pp;
+}
+
+// ---- ownership ----
+
+void
+runtime_acquirep(struct p *pp)
+{
+	struct m *mp = getg()->m;
+	if (mp->p != NULL)
+		runtime_throw("acquirep: already in go");
+	if (pp->m != NULL || atomic_loadrlx(&pp->status) != Pidle) {
+		runtime_print("runtime: acquirep: p%d has m=%p status=%u\n", pp->id, (void *)pp->m, pp->status);
+		runtime_throw("acquirep: invalid p state");
+	}
+	mp->p = pp;
+	pp->m = mp;
+	atomic_storerel(&pp->status, Prunning);
+}
+
+struct p *
+runtime_releasep(void)
+{
+	struct m *mp = getg()->m;
+	struct p *pp = mp->p;
+	if (pp == NULL)
+		runtime_throw("releasep: invalid arg");
+	if (pp->m != mp || atomic_loadrlx(&pp->status) != Prunning)
+		runtime_throw("releasep: invalid p state");
+	mp->p = NULL;
+	pp->m = NULL;
+	atomic_storerel(&pp->status, Pidle);
+	return pp;
+}
+
+static void
+pinit(struct p *pp, int32_t id)
+{
+	pp->id = id;
+	pp->status = Pgcstop;
+	pp->fastrand = (uint32_t)runtime_rand() | 1;
+	if (pp->mcache == NULL)
+		pp->mcache = runtime_allocmcache();
+}
+
+// procresize makes n processors. World stopped, sched.lock held, on g0 or before there is anything.
+// Returns the list of ps with local work; the current m keeps or gets allp[0] or its own.
+struct p *
+runtime_procresize(int32_t n)
+{
+	static struct p p0; // boot makes no call for it
+	struct m *mp = getg()->m;
+	int32_t old = sched.gomaxprocs;
+	if (n < 1 || n > MAXPROCS)
+		runtime_throw("procresize: invalid arg");
+	for (int32_t i = 0; i < n; i++) {
+		if (allp[i] == NULL)
+			allp[i] = i == 0 ? &p0 : runtime_persistentalloc(sizeof(struct p), 64, &memstats.other_sys);
+		if (i >= old)
+			pinit(allp[i], i);
+	}
+	struct p *mine = mp->p;
+	if (mine != NULL && mine->id >= n) {
+		// Ours goes: leave it as if handed off, and take the first.
+		mine->m = NULL;
+		mp->p = NULL;
+	}
+	for (int32_t i = n; i < old; i++) {
+		struct p *pp = allp[i];
+		runtime_runqdrain(pp);
+		runtime_unlock(&sched.lock);
+		runtime_gfpurge(pp);
+		runtime_lock(&sched.lock);
+		if (pp->mcache != NULL) {
+			runtime_freemcache(pp->mcache);
+			pp->mcache = NULL;
+		}
+		atomic_storerel(&pp->status, Pdead);
+	}
+	sched.gomaxprocs = n;
+	sched.solo = n == 1;
+	if (mp->p != NULL) {
+		atomic_storerel(&mp->p->status, Prunning);
+	} else {
+		allp[0]->m = NULL;
+		atomic_storerel(&allp[0]->status, Pidle);
+		runtime_acquirep(allp[0]);
+	}
+	struct p *runnable = NULL;
+	for (int32_t i = n - 1; i >= 0; i--) {
+		struct p *pp = allp[i];
+		if (pp == mp->p)
+			continue;
+		atomic_storerel(&pp->status, Pidle);
+		if (runtime_runqempty(pp)) {
+			runtime_pidleput(pp);
+		} else {
+			pp->link = runnable;
+			runnable = pp;
+		}
+	}
+	return runnable;
+}
+
+// ---- system calls ----
+
+// reentersyscall: the goroutine is about to block its thread. pc, sp and bp are the caller's, for tracebacks.
+// The p stays with the m, but who needs it may take it.
+void
+runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+	struct p *pp = mp->p;
+	mp->locks++; // nothing below may be preempted
+	gp->syscallpc = pc;
+	gp->syscallsp = sp;
+	gp->syscallbp = bp;
+	runtime_casgstatus(gp, Grunning, Gsyscall);
+	if (unlikely(atomic_loadrlx(&sched.sysmonwait))) {
+		runtime_lock(&sched.lock);
+		if (sched.sysmonwait) {
+			atomic_storerlx(&sched.sysmonwait, 0);
+			runtime_notewakeup(&sched.sysmonnote);
+		}
+		runtime_unlock(&sched.lock);
+	}
+	mp->oldp = pp;
+	pp->m = NULL;
+	mp->p = NULL;
+	// Release: all of the above before anybody can take pp. Sequentially consistent, as a Dekker pair
+	// with stopTheWorld: it sets gcwaiting, then looks for Psyscall; we the other way round.
+	atomic_store(&pp->status, Psyscall);
+	if (unlikely(atomic_load(&sched.gcwaiting))) {
+		runtime_lock(&sched.lock);
+		if (sched.stopwait > 0 && atomic_cas_acqrel(&pp->status, Psyscall, Pgcstop)) {
+			pp->syscalltick++;
+			if (--sched.stopwait == 0)
+				runtime_notewakeup(&sched.stopnote);
+		}
+		runtime_unlock(&sched.lock);
+	}
+	mp->locks--;
+}
+
+void
+rt0_entersyscall(void)
+{
+	if (getg() == NULL)
+		return;
+	uintptr_t *bp = __builtin_frame_address(0);
+	runtime_reentersyscall(bp[1], (uintptr_t)(bp + 2), bp[0]);
+}
+
+// exitsyscallfast takes a p without going to sleep: the old one, or an idle one.
+static bool
+exitsyscallfast(struct m *mp)
+{
+	struct p *old = mp->oldp;
+	mp->oldp = NULL;
+	// Acquire and release: against sysmon and stopTheWorld, who may want it too.
+	if (old != NULL && atomic_loadrlx(&old->status) == Psyscall && atomic_cas_acqrel(&old->status, Psyscall, Pidle)) {
+		runtime_acquirep(old);
+		old->syscalltick++;
+		return true;
+	}
+	if (sched.pidle == NULL) // a guess; the lock decides
+		return false;
+	runtime_lock(&sched.lock);
+	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
+	runtime_unlock(&sched.lock);
+	if (pp == NULL)
+		return false;
+	runtime_acquirep(pp);
+	return true;
+}
+
+// exitsyscall0, on g0: no p to be had. gp waits its turn on the global queue; this m sleeps.
+static struct g *
+exitsyscall0(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	runtime_casgstatus(gp, Gsyscall, Grunnable);
+	mp->curg = NULL;
+	gp->m = NULL;
+	runtime_lock(&sched.lock);
+	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
+	bool locked = gp->lockedm != NULL;
+	if (pp == NULL)
+		runtime_globrunqput(gp);
+	runtime_unlock(&sched.lock);
+	if (pp != NULL) {
+		runtime_acquirep(pp);
+		mp->curg = gp;
+		gp->m = mp;
+		runtime_casgstatus(gp, Grunnable, Grunning);
+		pp->schedtick++;
+		return gp;
+	}
+	if (locked) {
+		// Only this thread may run it: wait until somebody hands it to us with a p.
+		runtime_stoplockedm();
+		mp->curg = gp;
+		gp->m = mp;
+		runtime_casgstatus(gp, Grunnable, Grunning);
+		return gp;
+	}
+	runtime_stopm();
+	return runtime_schedule();
+}
+
+void
+runtime_exitsyscall(void)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+	mp->locks++;
+	gp->waitsince = 0;
+	if (likely(exitsyscallfast(mp))) {
+		runtime_casgstatus(gp, Gsyscall, Grunning);
+		gp->syscallsp = 0;
+		mp->locks--;
+		runtime_preemptpoint(gp);
+		return;
+	}
+	mp->locks--;
+	runtime_mcall(exitsyscall0);
+	// Perhaps on another m now.
+	gp->syscallsp = 0;
+}
+
+void
+rt0_exitsyscall(void)
+{
+	if (getg() != NULL)
+		runtime_exitsyscall();
+}
+
+// ---- stopping the world ----
+
+// stopTheWorldWithSema stops every p but the current one. On g0; worldlock is held.
+static void
+stopTheWorldWithSema(void)
+{
+	struct m *mp = getg()->m;
+	if (mp->locks > 0)
+		runtime_throw("stopTheWorld: holding locks");
+	runtime_lock(&sched.lock);
+	sched.stopwait = sched.gomaxprocs;
+	runtime_noteclear(&sched.stopnote);
+	atomic_store(&sched.gcwaiting, 1); // Dekker with reentersyscall
+	runtime_preemptall();
+	atomic_storerel(&mp->p->status, Pgcstop);
+	sched.stopwait--;
+	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
+		struct p *pp = allp[i];
+		if (atomic_load(&pp->status) == Psyscall && atomic_cas_acqrel(&pp->status, Psyscall, Pgcstop)) {
+			pp->syscalltick++;
+			sched.stopwait--;
+		}
+	}
+	for (struct p *pp; (pp = runtime_pidleget()) != NULL;) {
+		atomic_storerel(&pp->status, Pgcstop);
+		sched.stopwait--;
+	}
+	bool wait = sched.stopwait > 0;
+	runtime_unlock(&sched.lock);
+	// The others stop when they reach the scheduler. Ask again now and then: a goroutine may have
+	// started after preemptall had looked at its p.
+	while (wait && !runtime_notetsleep(&sched.stopnote, 100 * 1000))
+		runtime_preemptall();
+	for (int32_t i = 0; i < sched.gomaxprocs; i++)
+		if (atomic_loadacq(&allp[i]->status) != Pgcstop)
+			runtime_throw("stopTheWorld: not stopped");
+}
+
+// startTheWorldWithSema undoes it, with n processors. On g0.
+static void
+startTheWorldWithSema(int32_t n)
+{
+	runtime_lock(&sched.lock);
+	struct p *p1 = runtime_procresize(n);
+	atomic_store(&sched.gcwaiting, 0);
+	if (sched.sysmonwait) {
+		atomic_storerlx(&sched.sysmonwait, 0);
+		runtime_notewakeup(&sched.sysmonnote);
+	}
+	runtime_unlock(&sched.lock);
+	while (p1 != NULL) {
+		struct p *pp = p1;
+		p1 = pp->link;
+		pp->link = NULL;
+		runtime_startm(pp, false);
+	}
+	// There may be more work than ps with local work: one m looks.
+	runtime_wakep();
+}
+
+static void
+stoptheworld_m(void *arg)
+{
+	(void)arg;
+	stopTheWorldWithSema();
+}
+
+static void
+starttheworld_m(void *arg)
+{
+	startTheWorldWithSema(*(int32_t *)arg);
+}
+
+// stopTheWorld stops all other ps and keeps others from stopping it; the world is the caller's until
+// startTheWorld. A goroutine's function, with its p.
+static rt0_mutex worldsema;
+
+void
+runtime_stopTheWorld(void)
+{
+	rt0_mutex_lock(&worldsema);
+	struct g *gp = getg();
+	gp->waitreason = waitReasonStoppingTheWorld;
+	runtime_systemstack(stoptheworld_m, NULL);
+}
+
+static void
+starttheworld(int32_t n)
+{
+	runtime_systemstack(starttheworld_m, &n);
+	rt0_mutex_unlock(&worldsema);
+}
+
+void
+runtime_startTheWorld(void)
+{
+	starttheworld(sched.gomaxprocs);
+}
+
+static void
+gomaxprocs_g(void *arg)
+{
+	int *n = arg;
+	int want = *n > MAXPROCS ? MAXPROCS : *n;
+	runtime_stopTheWorld();
+	*n = sched.gomaxprocs;
+	starttheworld(want);
+}
+
+int
+rt0_gomaxprocs(int n)
+{
+	int old = sched.gomaxprocs;
+	if (n < 1 || n == old)
+		return old;
+	if (getg() == NULL) {
+		if (runtime_callback(gomaxprocs_g, &n) < 0)
+			return -107; // ENOTCONN
+		return n;
+	}
+	gomaxprocs_g(&n);
+	return n;
+}
+
+int
+rt0_num_cpu(void)
+{
+	return sched.ncpu;
+}

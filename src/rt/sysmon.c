@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// sysmon.c: the thread that watches the others, and the check for deadlock.
+//
+// sysmon runs without a p. It sleeps 20 µs between looks, after 50 looks that found nothing twice as
+// long each time, at most 10 ms; not at all while every p is idle. It takes back the ps of ms that
+// are long in system calls, asks goroutines that run for more than 10 ms to give way, wakes a p
+// for what the runnext-only dance (runq.c) left lying, gives pages of dead stacks back, and
+// prints schedtrace.
+//
+// It starts with the first go statement, or call from a foreign thread, after main has begun: for one
+// goroutine alone there is nothing to watch, and a thread costs more than the rest of the boot.
+#include "../runtime.h"
+
+static const int64_t forcepreemptns = 10 * MS;
+static const int64_t scavengeperiod = SEC;
+
+// preemptone asks the goroutine that pp runs to give way. It may come too late or hit the next one:
+// harmless. Goroutines look at the request when they call the runtime.
+bool
+runtime_preemptone(struct p *pp)
+{
+	struct m *mp = pp->m;
+	if (mp == NULL || mp == getg()->m)
+		return false;
+	struct g *gp = mp->curg;
+	if (gp == NULL || gp == mp->g0)
+		return false;
+	atomic_storerlx(&gp->preempt, 1);
+	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
+	atomic_storerlx(&pp->preempt, 1);
+	return true;
+}
+
+void
+runtime_preemptall(void)
+{
+	for (int32_t i = 0; i < sched.gomaxprocs; i++)
+		if (atomic_loadrlx(&allp[i]->status) == Prunning)
+			runtime_preemptone(allp[i]);
+}
+
+// retake looks at every p. Returns whether it did anything.
+static bool
+retake(int64_t now)
+{
+	bool did = false;
+	int32_t idle = atomic_loadrlx(&sched.npidle);
+	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
+		struct p *pp = allp[i];
+		if (pp == NULL)
+			continue;
+		struct sysmontick *pd = &pp->sysmontick;
+		uint32_t s = atomic_loadacq(&pp->status);
+		if (s == Prunning) {
+			uint32_t t = atomic_loadrlx(&pp->schedtick);
+			if (pd->schedtick != t) {
+				pd->schedtick = t;
+				pd->schedwhen = now;
+			} else if (pd->schedwhen + forcepreemptns <= now) {
+				runtime_preemptone(pp);
+				atomic_storerlx(&pp->oldest, 1);
+			}
+			// The same goroutine as a tick ago, others wait behind it, and a p is free.
+			uint64_t n = atomic_loadrlx(&pp->nswitch);
+			if (pd->nswitch == n && idle > 0 && !runtime_runqempty(pp)) {
+				runtime_wakep();
+				did = true;
+			}
+			pd->nswitch = n;
+		} else if (s == Psyscall) {
+			uint32_t t = atomic_loadrlx(&pp->syscalltick);
+			if (pd->syscalltick != t) {
+				// The first tick that sees this call: it may be a short one.
+				pd->syscalltick = t;
+				pd->syscallwhen = now;
+				continue;
+			}
+			// Nothing to do for it, somebody else looks for work, not yet 10 ms: it stays.
+			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
+				continue;
+			// The m counts as running until it is back: no false deadlock when its p idles.
+			runtime_lock(&sched.lock);
+			sched.nmidlelocked--;
+			runtime_unlock(&sched.lock);
+			if (atomic_cas_acqrel(&pp->status, Psyscall, Pidle)) {
+				pp->syscalltick++;
+				did = true;
+				runtime_handoffp(pp);
+			}
+			runtime_lock(&sched.lock);
+			sched.nmidlelocked++;
+			runtime_checkdead();
+			runtime_unlock(&sched.lock);
+		}
+	}
+	return did;
+}
+
+static void
+sysmon(void)
+{
+	runtime_lock(&sched.lock);
+	sched.nmsys++;
+	runtime_checkdead();
+	runtime_unlock(&sched.lock);
+	int64_t lasttrace = 0, lastscavenge = 0;
+	int32_t idle = 0; // looks in a row that found nothing
+	uint32_t delay = 0;
+	for (;;) {
+		if (idle == 0)
+			delay = 20;
+		else if (idle > 50)
+			delay *= 2;
+		if (delay > 10 * 1000)
+			delay = 10 * 1000;
+		if (delay <= 80) {
+			runtime_usleep(delay);
+		} else {
+			// Long: lazywake (proc.c) may cut it short by making the word 0.
+			atomic_store(&sched.sysmonslow, 1);
+			if (atomic_load(&sched.lazywake) == 0)
+				runtime_futexsleep(&sched.sysmonslow, 1, delay * 1000ll);
+			atomic_storerlx(&sched.sysmonslow, 0);
+		}
+		if (atomic_loadrlx(&sched.stopping))
+			return;
+		int64_t now = runtime_nanotime();
+		if (debug.schedtrace <= 0 && (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == sched.gomaxprocs)) {
+			runtime_lock(&sched.lock);
+			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == sched.gomaxprocs) {
+				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
+				// nobody has looked at are a reason to look again in a while.
+				bool more = runtime_stackscavenge() > 0;
+				atomic_storerlx(&sched.sysmonwait, 1);
+				runtime_unlock(&sched.lock);
+				runtime_notetsleep(&sched.sysmonnote, more ? scavengeperiod : -1);
+				runtime_lock(&sched.lock);
+				atomic_storerlx(&sched.sysmonwait, 0);
+				runtime_noteclear(&sched.sysmonnote);
+				idle = 0;
+				delay = 20;
+			}
+			runtime_unlock(&sched.lock);
+			if (atomic_loadrlx(&sched.stopping))
+				return;
+			now = runtime_nanotime();
+		}
+		runtime_lock(&sched.sysmonlock);
+		bool did = atomic_loadrlx(&sched.lazywake) != 0;
+		atomic_storerlx(&sched.lazywake, 0);
+		did |= retake(now);
+		runtime_unlock(&sched.sysmonlock);
+		idle = did ? 0 : idle + 1;
+		if (debug.schedtrace > 0 && lasttrace + debug.schedtrace * MS <= now) {
+			lasttrace = now;
+			runtime_schedtrace(debug.scheddetail > 0);
+		}
+		if (lastscavenge + scavengeperiod <= now) {
+			lastscavenge = now;
+			runtime_lock(&sched.lock);
+			runtime_stackscavenge();
+			runtime_unlock(&sched.lock);
+		}
+	}
+}
+
+static void
+sysmonmain(void)
+{
+	sysmon();
+	runtime_mreturn(); // rt0_stop
+}
+
+static void
+startsysmon_m(void *arg)
+{
+	(void)arg;
+	runtime_newm(sysmonmain, NULL, -1);
+}
+
+void
+runtime_startsysmon(void)
+{
+	if (atomic_xchg(&sched.sysmonstarted, 1) == 0)
+		runtime_systemstack(startsysmon_m, NULL);
+}
+
+struct deadcount {
+	int32_t waiting;
+};
+
+static void
+countwaiting(struct g *gp, void *arg)
+{
+	struct deadcount *d = arg;
+	if (gp->issystem)
+		return;
+	switch (runtime_readgstatus(gp) & ~(uint32_t)Gscan) {
+	case Gwaiting:
+	case Gpreempted:
+		d->waiting++;
+		break;
+	case Grunnable:
+	case Grunning:
+	case Gsyscall:
+		runtime_print("runtime: checkdead: find g %lu in status %u\n", (unsigned long)gp->goid, runtime_readgstatus(gp));
+		runtime_unlock(&sched.lock);
+		runtime_throw("checkdead: runnable g");
+	}
+}
+
+// checkdead reports a deadlock when no m runs and none can come back. sched.lock is held. Threads that
+// rt0 did not make could ready a goroutine at any time: when there are such, nothing is reported.
+void
+runtime_checkdead(void)
+{
+	HELD(&sched.lock);
+	if (sched.islibrary || !sched.mainstarted || atomic_loadrlx(&sched.nmextra) > 0 || atomic_loadrlx(&runtime_panicking) > 0)
+		return;
+	int64_t run = runtime_mcount() - sched.nmidle - sched.nmidlelocked - sched.nmsys;
+	if (run > 0)
+		return;
+	if (run < 0) {
+		runtime_print("runtime: checkdead: nmidle=%d nmidlelocked=%d mcount=%d nmsys=%d\n", sched.nmidle, sched.nmidlelocked,
+		    (int)runtime_mcount(), sched.nmsys);
+		runtime_unlock(&sched.lock);
+		runtime_throw("checkdead: inconsistent counts");
+	}
+	struct deadcount d = {0};
+	runtime_foreachg(countwaiting, &d);
+	if (runtime_hosted != NULL) {
+		// Threads of ours that are on their way out are still in the kernel's count for a
+		// moment: ask again before believing that one is foreign.
+		for (int i = 0; runtime_getproccount() > runtime_mcount() + sched.m0gone; i++) {
+			if (i == (sched.nmfreed > 0 ? 20 : 0))
+				return;
+			runtime_usleep(500);
+		}
+	}
+	runtime_unlock(&sched.lock);
+	if (d.waiting == 0)
+		runtime_fatal("no goroutines (main called runtime.Goexit) - deadlock!");
+	runtime_fatal("all goroutines are asleep - deadlock!");
+}

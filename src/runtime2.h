@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// runtime2.h: g, m, p and sched: the goroutine, the thread, the processor, and what they share.
+//
+// A g is a goroutine: a stack and where it stands. An m is a thread of the operating system. A p
+// is the right to run goroutines, with the queues and caches that go with it; there are
+// GOMAXPROCS of them. An m must hold a p to run a g. Fields are grouped by what guards them.
+#ifndef RT0_RUNTIME2_H
+#define RT0_RUNTIME2_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/amd64/asm_offsets.h"
+#include "lockrank.h"
+
+struct g;
+struct m;
+struct p;
+struct mcache;
+
+// ---- Goroutine states ----
+// Gscan is or-ed in by a scanner that has the goroutine's stack to itself (castogscanstatus).
+enum {
+	Gidle = 0,      // just made, not initialised
+	Grunnable = 1,  // on a run queue, its stack is at rest
+	Grunning = 2,   // has an m and a p
+	Gsyscall = 3,   // in a system call: has an m, not on a run queue
+	Gwaiting = 4,   // parked: somebody's queue holds it
+	Gdead = 6,      // on a free list, or being made
+	Gcopystack = 8, // its stack is being given back page by page (Go: copied)
+	Gpreempted = 9, // stopped by suspendG, who must ready it
+	Gscan = 0x1000,
+};
+
+// ---- Processor states ----
+enum {
+	Pidle = 0,    // on sched.pidle
+	Prunning = 1, // owned by an m that runs goroutines or the scheduler
+	Psyscall = 2, // its m is in a system call: whoever wins the CAS on status has it
+	Pgcstop = 3,  // stopped by stopTheWorld, which owns it
+	Pdead = 4,    // GOMAXPROCS shrank
+};
+
+// Why a goroutine waits. The texts are Go's; they appear in tracebacks.
+#define WAIT_REASONS(X)                                                                           \
+	X(Zero, "")                                                                               \
+	X(ChanReceiveNilChan, "chan receive (nil chan)")                                          \
+	X(ChanSendNilChan, "chan send (nil chan)")                                                \
+	X(Select, "select")                                                                       \
+	X(SelectNoCases, "select (no cases)")                                                     \
+	X(ChanReceive, "chan receive")                                                            \
+	X(ChanSend, "chan send")                                                                  \
+	X(Semacquire, "semacquire")                                                               \
+	X(Sleep, "sleep")                                                                         \
+	X(SyncMutexLock, "sync.Mutex.Lock")                                                       \
+	X(SyncRWMutexRLock, "sync.RWMutex.RLock")                                                 \
+	X(SyncRWMutexLock, "sync.RWMutex.Lock")                                                   \
+	X(SyncCondWait, "sync.Cond.Wait")                                                         \
+	X(IOWait, "IO wait")                                                                      \
+	X(StoppingTheWorld, "stopping the world")                                                 \
+	X(Preempted, "preempted")                                                                 \
+	X(Callback, "waiting for the runtime")
+enum waitreason {
+#define X(r, text) waitReason##r,
+	WAIT_REASONS(X)
+#undef X
+};
+
+// A mutex of the runtime: blocks the thread. Zero is unlocked. lock_futex.c.
+struct mutex {
+	uint32_t key; // atomic: 0 free, 1 locked, 2 locked and perhaps somebody sleeps
+	uint32_t rank;
+};
+
+// A one-shot wake-up between threads: noteclear, then one notewakeup and one notesleep.
+struct note {
+	uint32_t key; // atomic: 0 no wake-up yet, 1 woken
+};
+
+struct stack {
+	uintptr_t lo, hi; // usable bytes [lo, hi); a guard lies below lo
+};
+
+struct gobuf {
+	uintptr_t sp; // a frame as in asm_offsets.h, while the goroutine is not running
+};
+
+// A sudog stands for a goroutine in a wait queue. It lives on the waiter's own stack: stacks do
+// not move, and a waiter cannot leave before it is dequeued.
+struct sudog {
+	struct g *g;
+	struct sudog *next, *prev; // hchan.lock or semaRoot.lock
+	void *elem;                // where to copy from or to; may be another goroutine's stack
+	void *c;                   // the channel or the semaphore's address
+	bool success;              // woken by a communication, not by close
+	bool handoff;              // sema: the lock was handed over
+	uint32_t waiters;          // sema: approximate count, head only
+	int64_t acquiretime;       // sema: when it began to wait, ns
+};
+
+struct g {
+	// constant while the goroutine lives; offsets known to assembly:
+	struct stack stack;
+	uintptr_t stackguard0; // atomic: stack.lo, or STACKPREEMPT to ask for the processor
+	uintptr_t stackguard1; // g0 and gsignal: lowest address that may be used
+	struct m *m;           // the m that runs it; NULL when not running
+	struct gobuf sched;    // valid while not running
+	uint32_t atomicstatus; // atomic, by casgstatus only
+	uint8_t waitreason;    // owner, before it parks
+	uint8_t preempt;       // atomic: mirrors stackguard0 == STACKPREEMPT
+	uint8_t stackorder;    // which pool the stack came from (stack.c)
+	uint8_t issystem;      // not the user's: hidden at GOTRACEBACK below system
+	uint64_t goid;
+	struct g *schedlink; // the queue's lock, or the owner of the list it is on
+	uintptr_t gopc;      // return address of the rt0_go that made it
+	uintptr_t startpc;   // fn
+	void *startarg;
+	uint64_t parentgoid;
+	void *param;           // set by the one who readies it: the sudog that fired
+	struct sudog *waiting; // traceback: what it waits on
+	int64_t waitsince;     // ns, when it began to wait; 0: not measured
+	struct m *lockedm;     // the thread it is bound to
+	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
+	uintptr_t syscallpc, syscallbp;
+	struct g *alllink;     // large and foreign goroutines: sched.allglarge
+	void *racectx;         // TSan fiber, or ASan fake stack while away
+	struct stack segment;  // inside rt0_morestack: the stack in use
+};
+
+enum { NRUNQ = 256, MAXPROCS = 1024 };
+#define STACKPREEMPT ((uintptr_t)-1314) // as Go's stackPreempt: above every stack
+
+struct lockheld {
+	uint32_t n;
+	struct mutex *l[15];
+};
+
+struct m {
+	// offsets known to assembly:
+	struct g *g0;       // the scheduler's stack
+	struct g *gsignal;  // signal handlers'
+	struct g *curg;     // current goroutine, or NULL
+	uintptr_t *tls;     // &runtime_tls_g of this thread
+	// this m only, unless noted:
+	int64_t id;
+	uint64_t procid;      // kernel thread id
+	uint64_t fastrand[2]; // wyrand state
+	struct p *p;          // NULL when it runs no goroutines
+	struct p *nextp;      // handed over by who wakes us; owned once park is signalled
+	struct p *oldp;       // the p before the system call
+	void (*mstartfn)(void);
+	struct g *lockedg; // sched.lock, or the m itself
+	uint32_t lockedext, lockedint;
+	int32_t locks;    // > 0: must not be preempted, must not park
+	int32_t mallocing;
+	int32_t throwing; // 0, 1 fatal (user), 2 throw (runtime)
+	int32_t dying;
+	uint8_t spinning; // looking for work, counted in sched.nmspinning
+	uint8_t blocked;  // asleep on a note
+	uint8_t isextra;  // belongs to a foreign thread while that one is in
+	uint8_t incgo;    // outside the runtime (foreign code has the thread)
+	uint8_t exiting;  // its goroutine ended while locked: the thread ends
+	uint8_t allocated;
+	struct note park;
+	struct m *alllink;   // sched.allm; never removed while the runtime runs
+	struct m *schedlink; // sched.lock: midle, freem, extra list
+	struct g *deadg;     // goexit0: freed once off its stack
+	bool (*waitunlockf)(struct g *gp, void *lock); // gopark to park_m
+	void *waitlock;
+	uint32_t syscalltick;
+	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
+	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
+	uintptr_t thread;  // hosted: pthread_t
+	struct lockheld held; // DEBUG
+};
+
+// What sysmon saw last time it looked at a p.
+struct sysmontick {
+	uint32_t schedtick, syscalltick;
+	int64_t schedwhen, syscallwhen; // ns
+	uint64_t nswitch;
+};
+
+struct p {
+	int32_t id;
+	uint32_t status;     // atomic: Pidle...
+	struct p *link;      // sched.lock: sched.pidle
+	struct m *m;         // back link; NULL when idle
+	uint32_t schedtick;  // owner, read by sysmon: goes up at each execute that starts a slice
+	uint32_t syscalltick;
+	struct sysmontick sysmontick; // sysmon only
+	uint8_t preempt;     // atomic: give way at the next chance
+	uint8_t oldest;      // atomic: sysmon asks that the oldest of newq be run next
+	uint32_t runSafePointFn;
+	struct mcache *mcache; // owner only
+
+	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
+	uint32_t runqtail __attribute__((aligned(64)));  // owner writes (release)
+	uint32_t newqbottom;                             // owner writes (release)
+	struct g *runnext;                               // atomic: owner sets, thieves may take
+	uint32_t runqhead __attribute__((aligned(64)));  // anybody, by CAS
+	uint32_t newqtop;                                // anybody, by CAS
+	struct g *runq[NRUNQ];
+	struct g *newq[NRUNQ];
+
+	// owner only (or who has stopped the world):
+	struct g *gfree;      // dead goroutines with default stacks, warm, last in first out
+	int32_t ngfree;
+	uint32_t fastrand;
+	uint64_t goidcache, goidcacheend;
+	uint64_t nspawn, nswitch, nsteal; // counters of schedtrace
+};
+
+struct gqueue {
+	struct g *head, *tail;
+};
+
+struct schedt {
+	struct mutex lock;
+	// lock:
+	struct m *midle; // asleep, waiting for work
+	int32_t nmidle, nmidlelocked;
+	int64_t mnext;   // id of the next m, and how many there have been
+	int32_t maxmcount;
+	bool m0gone;     // the main thread is parked for ever: not in mcount, still in the kernel's
+	int32_t nmsys;   // system ms (sysmon): not counted by checkdead
+	int64_t nmfreed;
+	struct p *pidle;
+	struct gqueue runq; // the global queue
+	struct g *gfree;     // dead goroutines that no p holds
+	struct g *gfreecold; // the same; pages below the g's own are the kernel's again
+	int32_t ngfree;      // of both lists
+	struct m *freem;    // threads that have ended, to be freed
+	int32_t stopwait;
+	struct note stopnote;
+	struct note sysmonnote;
+	struct m *allm;     // newest first; readers need no lock
+	struct m *extram;   // extraM.lock: ms for foreign threads, not in use
+	struct mutex extralock;
+	int32_t nmextra;    // atomic: extra ms in the list or in use
+	// newmhandoff.lock:
+	struct mutex newmlock;
+	struct m *newmlist; // ms that the template thread is to start
+	bool havetemplate;
+	uint32_t newmwake;  // atomic, futex: 1 when newmlist has something
+	// atomic:
+	uint64_t goidgen __attribute__((aligned(64)));
+	int32_t npidle;
+	int32_t nmspinning;
+	uint32_t needspinning;
+	int32_t runqsize;   // written under lock, read anywhere
+	uint32_t gcwaiting; // stopTheWorld wants the processors
+	uint32_t sysmonwait;
+	uint32_t gscan;     // a scanner may set Gscan: casgstatus takes its slow path
+	uint32_t lazywake;  // a wake-up was left to sysmon (runq.c: "runnext-only dance")
+	uint32_t sysmonslow; // sysmon sleeps long, on this word: whoever makes it 0 wakes it
+	uint32_t sysmonstarted;
+	uint32_t stopping; // rt0_stop: threads are to end
+	int32_t ngsys;      // system goroutines
+	uint64_t nwake;     // futex wakes of ms, for schedtrace and the benchmarks
+	// constant while the world runs (changed by stopTheWorld only):
+	int32_t gomaxprocs;
+	bool solo;          // gomaxprocs == 1: nobody else can hold a p ("solo rule", runtime.h)
+	// constant after init:
+	int32_t ncpu;
+	bool mainstarted; // atomic: set once
+	bool islibrary, iscgo, secure;
+	int64_t lastpoll;
+	int64_t starttime;  // ns, monotonic: process entry, as far as we know
+	int64_t initdone;
+	struct mutex sysmonlock;
+};
+
+#define OFFSET(type, field, off) static_assert(offsetof(struct type, field) == (off), "asm_offsets.h")
+OFFSET(g, stack.lo, G_STACK_LO);
+OFFSET(g, stack.hi, G_STACK_HI);
+OFFSET(g, stackguard0, G_STACKGUARD0);
+OFFSET(g, stackguard1, G_STACKGUARD1);
+OFFSET(g, m, G_M);
+OFFSET(g, sched.sp, G_SCHED_SP);
+OFFSET(m, g0, M_G0);
+OFFSET(m, gsignal, M_GSIGNAL);
+OFFSET(m, curg, M_CURG);
+OFFSET(m, tls, M_TLS);
+#undef OFFSET
+
+#endif

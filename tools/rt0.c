@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// rt0.c: the rt0 command: compiles C programs against the runtime, and runs them.
+//
+// It is a plain program of the libc and drives the system's C compiler. Header and libraries are
+// found from where the command itself is: beside it in a build directory (bin/rt0, librt0.a,
+// include/), or below the same prefix when installed (bin/rt0, lib/librt0.a, include/).
+//
+// Exit status: 2 for a command line that makes no sense, 1 when something did not work, else the
+// compiler's (build) or the program's (run).
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "rt0.h"
+
+#ifndef RT0_BUILDFLAGS
+#define RT0_BUILDFLAGS "" // what programs need when the runtime was built with a sanitizer
+#endif
+
+// A goroutine's stack ends in a guard of a few pages: the compiler must touch every page of a big
+// frame, in order. Frame pointers are how tracebacks walk.
+#define CFLAGS_ALL "-O2 -g -fno-omit-frame-pointer -fstack-clash-protection"
+#define CFLAGS_PURE "-ffreestanding -fno-stack-protector"
+#define LDFLAGS_PURE "-nostdlib -static -Wl,-e,_rt0_amd64_linux"
+// Plugins use the runtime of their host.
+#define LDFLAGS_HOSTED "-Wl,--wrap=main -Wl,--export-dynamic-symbol=rt0_*"
+#define LIBS_HOSTED "-lpthread -ldl"
+
+enum mode { HOSTED, PURE, LIBRARY };
+
+// A growing list of arguments, always ended by NULL.
+struct args {
+	char **v;
+	int n, cap;
+};
+
+struct job {
+	enum mode mode;
+	bool show;        // print the compiler's command line
+	bool nolink;      // -c, -S, -E
+	bool shared;      // -shared: a plugin
+	char *out;        // NULL: not given
+	const char *name; // the first source
+	struct args flags, inputs;
+};
+
+static char *include, *lib, *mainobj, *pureobj;
+
+static _Noreturn void die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static _Noreturn void misused(const char *command, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static char *strf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static _Noreturn void __attribute__((format(printf, 2, 3))) die(int code, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fputs("rt0: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	exit(code);
+}
+
+static _Noreturn void
+misused(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fprintf(stderr, "rt0 %s: ", command);
+	vfprintf(stderr, fmt, ap);
+	fprintf(stderr, "\nRun 'rt0 help %s' for usage.\n", command);
+	exit(2);
+}
+
+static char *
+strf(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	char *s;
+	if (vasprintf(&s, fmt, ap) < 0)
+		die(1, "out of memory");
+	va_end(ap);
+	return s;
+}
+
+static void
+push(struct args *a, char *s)
+{
+	if (a->n + 1 >= a->cap) {
+		a->cap = a->cap ? 2 * a->cap : 32;
+		a->v = realloc(a->v, (size_t)a->cap * sizeof a->v[0]);
+		if (!a->v)
+			die(1, "out of memory");
+	}
+	a->v[a->n++] = s;
+	a->v[a->n] = NULL;
+}
+
+static void
+pushall(struct args *a, const struct args *b)
+{
+	for (int i = 0; i < b->n; i++)
+		push(a, b->v[i]);
+}
+
+// pushwords splits s at blanks. CC and our own flags are lists; paths never come this way.
+static void
+pushwords(struct args *a, const char *s)
+{
+	char *save = NULL, *copy = strf("%s", s); // kept: the list points into it
+	for (char *w = strtok_r(copy, " \t\n", &save); w; w = strtok_r(NULL, " \t\n", &save))
+		push(a, w);
+}
+
+static bool
+exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+static bool
+hassuffix(const char *s, const char *suffix)
+{
+	size_t n = strlen(s), m = strlen(suffix);
+	return n >= m && strcmp(s + n - m, suffix) == 0;
+}
+
+static bool
+issource(const char *s)
+{
+	static const char *const suffixes[] = {
+	    ".c", ".S", ".s", ".i", ".o", ".a", ".so", ".cc", ".cpp", ".cxx"};
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+		if (hassuffix(s, suffixes[i]))
+			return true;
+	return false;
+}
+
+static const char *
+basename_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+// compiler is RT0_CC, else CC, else cc.
+static const char *
+compiler(void)
+{
+	const char *cc = getenv("RT0_CC");
+	if (!cc || !cc[0])
+		cc = getenv("CC");
+	return cc && cc[strspn(cc, " \t\n")] ? cc : "cc";
+}
+
+// locate sets include, lib, mainobj and pureobj.
+static void
+locate(void)
+{
+	static const char *const libdirs[] = {"", "lib/", "lib/x86_64-linux-gnu/", "lib64/"};
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	if (n < 0)
+		die(1, "/proc/self/exe: %s", strerror(errno));
+	exe[n] = 0;
+	for (int up = 0; up < 2; up++) {
+		char *slash = strrchr(exe, '/');
+		if (slash)
+			*slash = 0;
+	}
+	for (size_t i = 0; i < sizeof libdirs / sizeof libdirs[0]; i++) {
+		char *archive = strf("%s/%slibrt0.a", exe, libdirs[i]);
+		if (exists(archive)) {
+			lib = archive;
+			const char *sub = i == 0 ? "" : "rt0/";
+			mainobj = strf("%s/%s%srt0_main.o", exe, libdirs[i], sub);
+			pureobj = strf("%s/%s%srt0_pure.o", exe, libdirs[i], sub);
+			break;
+		}
+		free(archive);
+	}
+	include = strf("%s/include", exe);
+	char *header = strf("%s/rt0.h", include);
+	if (!lib || !exists(mainobj) || !exists(pureobj) || !exists(header))
+		die(1, "the runtime is not where it should be: %s has no %s", exe,
+		    !lib                  ? "librt0.a"
+			: !exists(header) ? "include/rt0.h"
+					  : "rt0_main.o, rt0_pure.o");
+	free(header);
+}
+
+// parse reads flags and sources up to the end, or for run up to the first argument of the program.
+// Returns the index behind them.
+static int
+parse(struct job *j, const char *command, int argc, char **argv)
+{
+	bool run = strcmp(command, "run") == 0;
+	struct args linkflags = {0};
+	int i = 0;
+	for (; i < argc; i++) {
+		char *a = argv[i];
+		if (run && strcmp(a, "--") == 0) {
+			i++;
+			break;
+		}
+		if (a[0] != '-' || a[1] == 0) {
+			if (run && !issource(a) && j->name)
+				break;
+			struct stat st;
+			if (stat(a, &st) < 0)
+				die(1, "%s: %s", a, strerror(errno));
+			if (S_ISDIR(st.st_mode))
+				die(1, "%s: is a directory; name its source files", a);
+			if (!j->name)
+				j->name = a;
+			push(&j->inputs, a);
+			continue;
+		}
+		// A program's own flags follow its sources.
+		if (run && j->name)
+			break;
+		static const char *const withvalue[] = {"-I", "-L", "-l", "-D", "-U", "-x",
+		    "-include", "-isystem", "-iquote", "-Xlinker", "-Xassembler", "-MF", "-MT",
+		    "-MQ", "-T", "-u", "-z"};
+		bool value = false;
+		for (size_t k = 0; k < sizeof withvalue / sizeof withvalue[0]; k++)
+			value |= strcmp(a, withvalue[k]) == 0;
+		if ((value || strcmp(a, "-o") == 0) && i + 1 == argc)
+			misused(command, "%s needs a value", a);
+		if (strcmp(a, "-o") == 0) {
+			if (run)
+				misused(command, "-o is for rt0 build; run keeps no program");
+			j->out = argv[++i];
+			continue;
+		}
+		if (strcmp(a, "-pure") == 0 || strcmp(a, "-lib") == 0) {
+			if (j->mode != HOSTED)
+				misused(command, "-pure and -lib exclude each other");
+			j->mode = a[1] == 'p' ? PURE : LIBRARY;
+			continue;
+		}
+		if (strcmp(a, "-show") == 0) {
+			j->show = true;
+			continue;
+		}
+		j->nolink |= strcmp(a, "-c") == 0 || strcmp(a, "-S") == 0 || strcmp(a, "-E") == 0;
+		j->shared |= strcmp(a, "-shared") == 0;
+		if (run && (j->nolink || j->shared))
+			misused(command, "%s makes no program that could run", a);
+		// What the linker reads in order stays in order, behind the sources in run.
+		struct args *to = strncmp(a, "-l", 2) == 0 || strncmp(a, "-Wl,", 4) == 0
+		    ? (run ? &linkflags : &j->inputs)
+		    : &j->flags;
+		push(to, a);
+		if (value)
+			push(to, argv[++i]);
+	}
+	pushall(&j->inputs, &linkflags);
+	if (!j->name)
+		misused(command, "no source files");
+	return i;
+}
+
+// commandline is the compiler's, for everything that j says.
+static struct args
+commandline(const struct job *j)
+{
+	struct args a = {0};
+	pushwords(&a, compiler());
+	pushwords(&a, CFLAGS_ALL);
+	if (j->mode == PURE)
+		pushwords(&a, CFLAGS_PURE);
+	else
+		pushwords(&a, RT0_BUILDFLAGS);
+	push(&a, strf("-I%s", include));
+	pushall(&a, &j->flags);
+	if (j->out) {
+		push(&a, "-o");
+		push(&a, j->out);
+	}
+	pushall(&a, &j->inputs);
+	if (j->nolink || j->shared)
+		return a;
+	if (j->mode == PURE) {
+		pushwords(&a, LDFLAGS_PURE);
+		push(&a, pureobj);
+	}
+	if (j->mode == HOSTED) {
+		pushwords(&a, LDFLAGS_HOSTED);
+		push(&a, mainobj);
+	}
+	push(&a, lib);
+	if (j->mode != PURE)
+		pushwords(&a, LIBS_HOSTED);
+	return a;
+}
+
+static void
+showargs(const struct args *a)
+{
+	for (int i = 0; i < a->n; i++) {
+		bool plain = a->v[i][0] &&
+		    strspn(a->v[i],
+			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			"0123456789_-+=./,:@%") == strlen(a->v[i]);
+		fprintf(
+		    stderr, "%s%s%s%s", i ? " " : "", plain ? "" : "'", a->v[i], plain ? "" : "'");
+	}
+	fputc('\n', stderr);
+}
+
+// compile runs the compiler and returns its exit status.
+static int
+compile(const struct job *j)
+{
+	struct args a = commandline(j);
+	if (j->show)
+		showargs(&a);
+	pid_t pid = fork();
+	if (pid < 0)
+		die(1, "fork: %s", strerror(errno));
+	if (pid == 0) {
+		execvp(a.v[0], a.v);
+		if (errno == ENOENT)
+			fprintf(stderr,
+			    "rt0: no C compiler: %s is not to be found; install one, or name it in "
+			    "RT0_CC\n",
+			    a.v[0]);
+		else
+			fprintf(stderr, "rt0: %s: %s\n", a.v[0], strerror(errno));
+		_exit(1);
+	}
+	int st;
+	while (waitpid(pid, &st, 0) < 0)
+		if (errno != EINTR)
+			die(1, "wait: %s", strerror(errno));
+	if (WIFSIGNALED(st))
+		die(1, "%s: %s", a.v[0], strsignal(WTERMSIG(st)));
+	return WEXITSTATUS(st);
+}
+
+// defaultout is the first source's name without its suffix, in the current directory.
+static char *
+defaultout(const struct job *j)
+{
+	char *s = strf("%s", basename_of(j->name));
+	char *dot = strrchr(s, '.');
+	if (dot && dot != s)
+		*dot = 0;
+	return s;
+}
+
+static int
+build(int argc, char **argv)
+{
+	struct job j = {0};
+	parse(&j, "build", argc, argv);
+	locate();
+	if (!j.out && !j.nolink)
+		j.out = j.shared ? strf("%s.so", defaultout(&j)) : defaultout(&j);
+	for (int i = 0; j.out && i < j.inputs.n; i++)
+		if (strcmp(j.out, j.inputs.v[i]) == 0)
+			die(1, "%s: -o names a source file", j.out);
+	return compile(&j);
+}
+
+// sweep removes dir and the program in it as soon as the program has been started: a process of
+// its own, a grandchild, waits until exec closes our end of the pipe. So run can become the
+// program, whose exit status and signals are then its own, and yet leaves nothing behind.
+static void
+sweep(const char *dir, const char *program)
+{
+	int fd[2];
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		die(1, "pipe: %s", strerror(errno));
+	pid_t pid = fork();
+	if (pid < 0)
+		die(1, "fork: %s", strerror(errno));
+	if (pid == 0) {
+		if (fork() == 0) {
+			// The program's output may be a pipe whose reader waits for its end.
+			close(fd[1]);
+			for (int i = 0; i < 3; i++)
+				close(i);
+			setsid();
+			char c;
+			while (read(fd[0], &c, 1) < 0 && errno == EINTR)
+				;
+			unlink(program);
+			rmdir(dir);
+		}
+		_exit(0);
+	}
+	close(fd[0]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static int
+run(int argc, char **argv)
+{
+	struct job j = {0};
+	int i = parse(&j, "run", argc, argv);
+	if (j.mode == LIBRARY)
+		misused("run", "-lib is for rt0 build");
+	locate();
+	const char *tmp = getenv("TMPDIR");
+	char *dir = strf("%s/rt0-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
+	if (!mkdtemp(dir))
+		die(1, "%s: %s", dir, strerror(errno));
+	j.out = strf("%s/%s", dir, defaultout(&j));
+	int code = compile(&j);
+	if (code != 0) {
+		unlink(j.out);
+		rmdir(dir);
+		return code;
+	}
+	sweep(dir, j.out);
+	struct args a = {0};
+	push(&a, j.out);
+	for (; i < argc; i++)
+		push(&a, argv[i]);
+	execv(j.out, a.v);
+	die(1, "%s: %s", j.out, strerror(errno));
+}
+
+static int
+version(void)
+{
+	printf("rt0 version rt0-%s linux/amd64\n", RT0_VERSION);
+	return 0;
+}
+
+// line prints NAME="value" so that a shell can eval it.
+static void
+line(const char *name, const char *value)
+{
+	printf("%s=\"", name);
+	for (; *value; value++) {
+		if (strchr("\"\\$`", *value))
+			putchar('\\');
+		putchar(*value);
+	}
+	printf("\"\n");
+}
+
+static int
+env(void)
+{
+	locate();
+	line("RT0_VERSION", RT0_VERSION);
+	line("RT0_OS", "linux");
+	line("RT0_ARCH", "amd64");
+	line("RT0_CC", compiler());
+	line("RT0_INCLUDE", include);
+	line("RT0_LIB", lib);
+	line("RT0_MAIN", mainobj);
+	line("RT0_PURE", pureobj);
+	line("RT0_CFLAGS",
+	    strf("%s%s-I%s", CFLAGS_ALL " " RT0_BUILDFLAGS, RT0_BUILDFLAGS[0] ? " " : "", include));
+	line("RT0_LDFLAGS", strf("%s %s %s %s", LDFLAGS_HOSTED, mainobj, lib, LIBS_HOSTED));
+	line("RT0_LIB_LDFLAGS", strf("%s %s", lib, LIBS_HOSTED));
+	line("RT0_PURE_CFLAGS", strf("%s -I%s", CFLAGS_ALL " " CFLAGS_PURE, include));
+	line("RT0_PURE_LDFLAGS", strf("%s %s %s", LDFLAGS_PURE, pureobj, lib));
+	return 0;
+}
+
+static const char usage[] =
+    "rt0 builds and runs C programs on the rt0 runtime: goroutines and channels for C.\n"
+    "\n"
+    "usage: rt0 COMMAND [arguments]\n"
+    "\n"
+    "    run      compile a program and run it\n"
+    "    build    compile a program\n"
+    "    env      print the compiler, flags and paths in use\n"
+    "    version  print the version\n"
+    "    help     print this, or more about a command: rt0 help COMMAND\n";
+
+static const struct command {
+	const char *name, *help;
+} commands[] = {
+    {"run",
+	"usage: rt0 run [-pure] [-show] [flags] SOURCE... [--] [arguments]\n"
+	"\n"
+	"Compiles the sources (.c, .S, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
+	"when the program has started, and becomes the program: its exit status and signals are\n"
+	"its own. Its arguments begin behind the last source; -- ends the sources where the first\n"
+	"argument looks like one.\n"
+	"\n"
+	"    -pure   no libc: a static program on the runtime alone\n"
+	"    -show   print the compiler's command line\n"
+	"\n"
+	"Other flags before the first source go to the compiler: -O0 -DNAME -Wall -lm ...\n"
+	"The compiler is $RT0_CC, else $CC, else cc. TMPDIR says where temporary files go.\n"
+	"\n"
+	"    rt0 run examples/wordfreq.c -j 4 /usr/share/common-licenses\n"},
+    {"build",
+	"usage: rt0 build [-pure|-lib] [-show] [-o FILE] [flags] SOURCE...\n"
+	"\n"
+	"Compiles the sources (.c, .S, .cc, .o, .a, .so) and links them with the runtime. An\n"
+	"ordinary main(int, char **) runs as goroutine 1.\n"
+	"\n"
+	"    -o FILE   what to write; else the first source's name without its suffix\n"
+	"    -pure     no libc: a static program on the runtime alone\n"
+	"    -lib      main stays the program's own, which calls rt0_start when it wants to\n"
+	"    -shared   a plugin, for rt0_plugin_open: the runtime is the host's (add -fPIC)\n"
+	"    -show     print the compiler's command line\n"
+	"\n"
+	"All other flags go to the compiler, behind the default " CFLAGS_ALL ";\n"
+	"-c, -S and -E do not link. The compiler is $RT0_CC, else $CC, else cc.\n"
+	"\n"
+	"    rt0 build -O3 -o app main.c util.c -lm\n"},
+    {"env",
+	"usage: rt0 env\n"
+	"\n"
+	"Prints lines NAME=\"value\" that a shell can eval: RT0_VERSION, RT0_OS, RT0_ARCH, "
+	"RT0_CC,\n"
+	"RT0_INCLUDE, RT0_LIB, RT0_MAIN, RT0_PURE, RT0_CFLAGS, RT0_LDFLAGS (hosted),\n"
+	"RT0_LIB_LDFLAGS, RT0_PURE_CFLAGS and RT0_PURE_LDFLAGS, for builds that do not use rt0 "
+	"build.\n"},
+    {"version", "usage: rt0 version\n\nPrints `rt0 version rt0-VERSION OS/ARCH`.\n"},
+    {"help", "usage: rt0 help [COMMAND]\n\nPrints the list of commands, or how one is used.\n"},
+};
+
+static int
+help(int argc, char **argv)
+{
+	if (argc == 0) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		if (argc == 1 && strcmp(argv[0], commands[i].name) == 0) {
+			fputs(commands[i].help, stdout);
+			return 0;
+		}
+	}
+	fprintf(stderr, "rt0 help %s: unknown command\nRun 'rt0 help' for usage.\n", argv[0]);
+	return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	const char *c = argv[1];
+	argc -= 2;
+	argv += 2;
+	bool wantshelp =
+	    argc == 1 && (strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "--help") == 0);
+	if (wantshelp && c[0] != '-')
+		return help(1, (char *[]){(char *)c});
+	if (strcmp(c, "run") == 0)
+		return run(argc, argv);
+	if (strcmp(c, "build") == 0)
+		return build(argc, argv);
+	if (strcmp(c, "help") == 0 || strcmp(c, "-h") == 0 || strcmp(c, "--help") == 0)
+		return help(argc, argv);
+	bool isversion = strcmp(c, "version") == 0 || strcmp(c, "--version") == 0;
+	if ((isversion || strcmp(c, "env") == 0) && argc > 0)
+		misused(isversion ? "version" : c, "unexpected argument %s", argv[0]);
+	if (isversion)
+		return version();
+	if (strcmp(c, "env") == 0)
+		return env();
+	fprintf(stderr, "rt0 %s: unknown command\nRun 'rt0 help' for usage.\n", c);
+	return 2;
+}

@@ -61,7 +61,7 @@ $(B)/bin/rt0: tools/rt0.c include/rt0.h $(B)/flags
 	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include
 	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Iinclude -DRT0_BUILDFLAGS='"$(SANFLAGS)"' -o $@ $<
 $(B)/unit: $(UNIT) $(B)/librt0.a $(B)/rt0_main.o
-	@$(CC) $(SANFLAGS) -rdynamic -o $@ $(UNIT) $(HOSTED) -lm
+	@$(CC) $(SANFLAGS) -rdynamic -o $@ $(UNIT) $(HOSTED) -lm -lm
 $(B)/runner: tests/harness/runner.c
 	@mkdir -p $(@D); $(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $<
 -include $(OBJS:.o=.d) $(UNIT:.o=.d) $(B)/src/libc/rt0_main.c.d

@@ -7,6 +7,7 @@
 	X(SYSMON, "sched.sysmonlock")                                                             \
 	X(STW, "worldsema")                                                                       \
 	X(INIT, "inittasks.lock")                                                                 \
+	X(MODULES, "modules.lock")                                                               \
 	X(HCHAN, "hchan.lock")                                                                    \
 	X(ROOT, "semaRoot.lock")                                                                  \
 	X(SCHED, "sched.lock")                                                                    \

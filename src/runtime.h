@@ -108,7 +108,8 @@ extern char **runtime_argv;
 void runtime_args(int32_t argc, char **argv);
 void runtime_check(void);
 void runtime_schedinit(void);
-RT0_NORETURN void runtime_rt0_go(int32_t argc, char **argv);
+void runtime_rt0_go(int32_t argc, char **argv); // returns after rt0_stop only
+void runtime_restart(void);                     // the same for a runtime that was stopped
 void runtime_main(void *arg);
 int runtime_pluginadd(void);
 
@@ -166,6 +167,7 @@ struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);
 int32_t runtime_gcount(void);
+int32_t runtime_livecount(void);
 
 // ---- runq.c ----
 void runtime_runqput(struct p *pp, struct g *gp, bool next);
@@ -192,6 +194,8 @@ void runtime_stoplockedm(void);
 void runtime_startlockedm(struct g *gp);
 void runtime_gcstopm(void);
 RT0_NORETURN void runtime_mexit(void);
+RT0_NORETURN void runtime_quitthread(void);
+void runtime_stopms(void);
 int64_t runtime_mcount(void); // sched.lock held, or a guess
 void runtime_checkmcount(void);
 struct g *runtime_callbackdone(struct g *gp);
@@ -359,6 +363,23 @@ runtime_unlock(struct mutex *l)
 	struct g *gp = getg();
 	if (likely(gp != NULL))
 		gp->m->locks--;
+}
+
+// wakeafterput is called after a goroutine has been put on a queue of the current p: it wakes somebody
+// to look for it if nobody does.
+static inline void
+runtime_wakeafterput(void)
+{
+	if (sched.solo || !sched.mainstarted)
+		return;
+	// Dekker with the spinning-to-idle dance (proc.c): the queue store, a fence, the loads.
+	atomic_fence();
+	if (likely(atomic_loadrlx(&sched.nmspinning) != 0))
+		return;
+	// No p is idle: word must be left (needspinning) for an m that is about to give its p back and may
+	// have looked at our queue before. wakep leaves it, under the lock; once it is left, nothing to do.
+	if (atomic_loadrlx(&sched.npidle) != 0 || atomic_loadrlx(&sched.needspinning) == 0)
+		runtime_wakep();
 }
 
 static inline struct m *

@@ -243,7 +243,7 @@ struct schedt {
 	// newmhandoff.lock:
 	struct mutex newmlock;
 	struct m *newmlist; // ms that the template thread is to start
-	bool havetemplate;
+	bool havetemplate;  // atomic
 	uint32_t newmwake;  // atomic, futex: 1 when newmlist has something
 	// atomic:
 	uint64_t goidgen __attribute__((aligned(64)));

@@ -15,8 +15,16 @@ pkg=$(dirname "$0")/pkg
 # The header directory as seen from lib/cmake/rt0: an installed tree may be moved.
 include=$(realpath -m --relative-to="$lib/cmake/rt0" "$prefix/include")
 
+# In a .pc file the library directory follows prefix, if it is below it, for pkg-config
+# --define-prefix.
+# shellcheck disable=SC2016 # ${prefix} is pkg-config's
+case $lib in
+"$prefix"/*) pclib='${prefix}'${lib#"$prefix"} ;;
+*) pclib=$lib ;;
+esac
+
 fill() {
-	sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$lib|g" -e "s|@VERSION@|$version|g" \
+	sed -e "s|@PREFIX@|$prefix|g" -e "s|@LIBDIR@|$pclib|g" -e "s|@VERSION@|$version|g" \
 		-e "s|@INCLUDE@|$include|g" "$1"
 }
 

@@ -315,6 +315,9 @@ static void
 printframe(const struct frame *f, bool isret, bool detail)
 {
 	struct symline s;
+	// The kernel makes a signal handler return to the first byte of a function.
+	if (isret && runtime_funcline(f->pc, &s) && s.entry == f->pc && !iscallreturn(f->pc))
+		isret = false;
 	runtime_funcline(f->pc - isret, &s);
 	if (s.name != NULL)
 		runtime_print("%s(...)\n", printname(&s));

@@ -77,7 +77,7 @@ rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
 	runtime_hosted = &ops;
 	runtime_main_main = main_main;
 	runtime_rt0_go(argc, argv);
-	__builtin_unreachable();
+	abort(); // it returns after rt0_stop only, which refuses here
 }
 
 // ---- library mode ----
@@ -88,13 +88,17 @@ static struct {
 	char **argv;
 	pthread_t m0;
 	uint32_t ready; // atomic, futex
+	bool booted;    // once; after that a start is a restart
 } lib;
 
 static void *
 bootthread(void *arg)
 {
 	(void)arg;
-	runtime_rt0_go(lib.argc, lib.argv);
+	if (lib.booted)
+		runtime_restart();
+	else
+		runtime_rt0_go(lib.argc, lib.argv);
 	return NULL;
 }
 
@@ -140,6 +144,47 @@ rt0_start(int argc, char **argv)
 	}
 	while (atomic_loadacq(&lib.ready) == 0)
 		runtime_futexsleep(&lib.ready, 0, -1);
+	lib.booted = true;
 	pthread_mutex_unlock(&startlock);
 	return 0;
+}
+
+static void
+trystop(void *arg)
+{
+	int *result = arg;
+	runtime_stopTheWorld();
+	// Ours, for the length of this call, and no other.
+	*result = runtime_livecount() > 1 ? -EBUSY : 0;
+	if (*result == 0)
+		atomic_store(&sched.stopping, 1);
+	runtime_startTheWorld();
+}
+
+int
+rt0_stop(void)
+{
+	pthread_mutex_lock(&startlock);
+	int result = -ENOTCONN;
+	if (sched.islibrary && getg() == NULL)
+		result = runtime_callback(trystop, &result) < 0 ? -ENOTCONN : result;
+	if (result == 0) {
+		runtime_stopms();
+		pthread_join(lib.m0, NULL);
+		sched.nmsys = 0;
+		sched.havetemplate = false;
+		atomic_store(&sched.sysmonstarted, 0);
+		atomic_store(&sched.mainstarted, false);
+		atomic_store(&sched.stopping, 0);
+		for (int32_t i = 0; i < sched.gomaxprocs; i++)
+			runtime_gfpurge(allp[i]);
+		runtime_lock(&sched.lock);
+		while (runtime_stackscavenge() > 0)
+			;
+		runtime_unlock(&sched.lock);
+		runtime_hosted = NULL;
+		sched.islibrary = false;
+	}
+	pthread_mutex_unlock(&startlock);
+	return result;
 }

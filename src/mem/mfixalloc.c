@@ -46,12 +46,18 @@ runtime_persistentalloc_try(size_t size, size_t align, uint64_t *stat)
 	}
 	uintptr_t p = alignup(persistent.pos, align);
 	if (p + size > persistent.end) {
-		p = (uintptr_t)runtime_sysAlloc(CHUNK, &memstats.other_sys);
+		uintptr_t n = CHUNK;
+		p = (uintptr_t)runtime_sysAlloc(n, &memstats.other_sys);
+		if (p == 0) {
+			// Near a limit: just what is needed.
+			n = alignup(size, PAGESIZE);
+			p = (uintptr_t)runtime_sysAlloc(n, &memstats.other_sys);
+		}
 		if (p == 0) {
 			runtime_unlock(&persistent.lock);
 			return NULL;
 		}
-		persistent.end = p + CHUNK;
+		persistent.end = p + n;
 	}
 	persistent.pos = p + size;
 	runtime_unlock(&persistent.lock);
@@ -73,7 +79,8 @@ runtime_persistentalloc(size_t size, size_t align, uint64_t *stat)
 }
 
 // runtime_fixalloc returns a block of f->size bytes, aligned to 64 if that is a multiple of 64.
-// What guards f is its owner's business (mheap.lock).
+// mheap.lock is held. When the kernel has no memory, the heap gives up a free page: there would
+// be no use for its free pages without spans to describe them.
 void *
 runtime_fixalloc(struct fixalloc *f)
 {
@@ -86,6 +93,10 @@ runtime_fixalloc(struct fixalloc *f)
 	if (f->end - f->chunk < f->size) {
 		size_t n = f->size > FIXCHUNK ? f->size : FIXCHUNK / f->size * f->size;
 		uintptr_t chunk = (uintptr_t)runtime_persistentalloc_try(n, 64, f->stat);
+		if (chunk == 0 && f->size <= HEAPPAGE) {
+			n = HEAPPAGE;
+			chunk = runtime_mheap_steal(f->stat);
+		}
 		if (chunk == 0)
 			return NULL;
 		f->chunk = chunk;

@@ -273,29 +273,55 @@ grow(uintptr_t npages)
 
 // ---- Spans in use ----
 
-// split takes npages from the front of s, which is on its bin, and puts the rest back. NULL: no
-// memory for the rest's description; nothing has changed then.
-static struct mspan *
-split(struct mspan *s, uintptr_t npages)
+// runtime_mheap_steal takes the last page of a free span for good, zeroed, and charges it to
+// stat; 0: there is none. mheap.lock is held. The caller of fixalloc must not hold on to a free
+// span meanwhile.
+uintptr_t
+runtime_mheap_steal(uint64_t *stat)
 {
-	struct mspan *rest = NULL;
+	struct mspan *s = binfind(1);
 
-	if (s->npages > npages && (rest = runtime_fixalloc(&mheap.spanalloc)) == NULL)
-		return NULL;
+	HELD(&mheap.lock);
+	if (s == NULL)
+		return 0;
 	binremove(s);
-	if (rest != NULL) {
-		rest->base = s->base + npages * HEAPPAGE;
-		rest->npages = s->npages - npages;
-		// Which of the pages are the released ones is not known; the estimate keeps the
-		// sum.
-		rest->released = s->released < rest->npages ? s->released : rest->npages;
-		rest->needzero = s->needzero;
-		rest->tiny = NULL;
-		s->released -= rest->released;
-		s->npages = npages;
-		binadd(rest);
+	s->npages--;
+	if (s->released > s->npages) {
+		s->released--;
+		atomic_xadd(&memstats.heap_released, -(uint64_t)HEAPPAGE);
 	}
-	return s;
+	uintptr_t page = s->base + s->npages * HEAPPAGE;
+	atomic_storerlx(spanslot(page), NULL);
+	if (s->npages != 0) {
+		binadd(s);
+	} else {
+		s->state = SpanDead;
+		runtime_fixfree(&mheap.spanalloc, s);
+	}
+	atomic_xadd(&memstats.heap_sys, -(uint64_t)HEAPPAGE);
+	atomic_xadd(stat, (uint64_t)HEAPPAGE);
+	runtime_memclr((void *)page, HEAPPAGE);
+	return page;
+}
+
+// split takes npages from the front of s, which is on its bin, and puts the rest back, described
+// by rest. It says whether rest was used.
+static bool
+split(struct mspan *s, uintptr_t npages, struct mspan *rest)
+{
+	binremove(s);
+	if (s->npages == npages)
+		return false;
+	rest->base = s->base + npages * HEAPPAGE;
+	rest->npages = s->npages - npages;
+	// Which of the pages are the released ones is not known; the estimate keeps the sum.
+	rest->released = s->released < rest->npages ? s->released : rest->npages;
+	rest->needzero = s->needzero;
+	rest->tiny = NULL;
+	s->released -= rest->released;
+	s->npages = npages;
+	binadd(rest);
+	return true;
 }
 
 // runtime_mheap_alloc returns a span in use of npages for objects of spanclass (0 and 1: one
@@ -304,17 +330,19 @@ struct mspan *
 runtime_mheap_alloc(uintptr_t npages, unsigned spc)
 {
 	uint8_t *tiny = NULL;
-	struct mspan *s;
+	struct mspan *s = NULL;
 
 	runtime_lock(&mheap.lock);
-	if (spc == TINYSPANCLASS && (tiny = runtime_fixalloc(&mheap.tinyalloc)) == NULL) {
-		runtime_unlock(&mheap.lock);
-		return NULL;
-	}
-	while ((s = binfind(npages)) == NULL)
-		if (!grow(npages))
-			break;
-	if (s == NULL || (s = split(s, npages)) == NULL) {
+	// First of all, since these may take a page that we would have found.
+	struct mspan *rest = runtime_fixalloc(&mheap.spanalloc);
+	bool ok = rest != NULL;
+	if (ok && spc == TINYSPANCLASS)
+		ok = (tiny = runtime_fixalloc(&mheap.tinyalloc)) != NULL;
+	while (ok && (s = binfind(npages)) == NULL)
+		ok = grow(npages);
+	if (rest != NULL && (!ok || !split(s, npages, rest)))
+		runtime_fixfree(&mheap.spanalloc, rest);
+	if (!ok) {
 		if (tiny != NULL)
 			runtime_fixfree(&mheap.tinyalloc, tiny);
 		runtime_unlock(&mheap.lock);

@@ -126,6 +126,7 @@ extern struct heaparena **arenas[ARENAL1];
 // mheap.c
 struct mspan *runtime_mheap_alloc(uintptr_t npages, unsigned spanclass); // NULL: no memory
 void runtime_mheap_free(struct mspan *s);
+uintptr_t runtime_mheap_steal(uint64_t *stat);
 void runtime_mheap_check(void);
 
 // mcentral.c

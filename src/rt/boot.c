@@ -5,15 +5,7 @@
 // trace (GODEBUG=boottrace=1).
 #include "../runtime.h"
 #include "../os/linux/linux.h"
-#if __has_include("../types/type.h")
 #include "../types/type.h"
-#else
-#define runtime_moduledataverify() ((void)0)
-#define runtime_modulesinit() ((void)0)
-#define runtime_typelinksinit() ((void)0)
-#define runtime_itabsinit() ((void)0)
-#define runtime_stkobjinit() ((void)0)
-#endif
 
 struct schedt sched;
 struct g runtime_g0;
@@ -169,6 +161,31 @@ runtime_schedinit(void)
 	if (runnable != NULL)
 		runtime_throw("unknown runnable goroutine during bootstrap");
 	runtime_bootmark("schedinit/worldStarted");
+}
+
+void runtime_newmain(void (*fn)(void *)) HIDDEN;
+
+// restart boots again after rt0_stop, on a new thread: the processors, the heap and the stacks are
+// still there, threads and goroutines are not.
+void
+runtime_restart(void)
+{
+	struct g *gsignal = runtime_m0.gsignal;
+	runtime_memclr(&runtime_m0, sizeof runtime_m0);
+	runtime_m0.gsignal = gsignal;
+	runtime_m0.g0 = &runtime_g0;
+	runtime_m0.tls = (uintptr_t *)&runtime_tls_g;
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	runtime_g0.stack = (struct stack){sp - STACKSYSTEM_WINDOW, sp};
+	runtime_g0.stackguard0 = runtime_g0.stackguard1 = runtime_g0.stack.lo;
+	setg(&runtime_g0);
+	runtime_mcommoninit(&runtime_m0, -1);
+	runtime_lock(&sched.lock);
+	struct p *pp = runtime_pidleget();
+	runtime_unlock(&sched.lock);
+	runtime_acquirep(pp);
+	runtime_newmain(runtime_main);
+	runtime_mstart();
 }
 
 static void

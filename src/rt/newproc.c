@@ -34,18 +34,19 @@ runtime_gfput(struct p *pp, struct g *gp)
 	}
 	gp->schedlink = pp->gfree;
 	pp->gfree = gp;
-	if (likely(++pp->ngfree <= GFREE_MAX))
+	atomic_storerlx(&pp->ngfree, pp->ngfree + 1); // read by gcount
+	if (likely(pp->ngfree <= GFREE_MAX))
 		return;
 	// The oldest half would be the cold one, but finding it costs a walk; the newest is at hand.
 	struct g *head = pp->gfree, *tail = head;
 	for (int32_t i = 1; i < GFREE_BATCH; i++)
 		tail = tail->schedlink;
 	pp->gfree = tail->schedlink;
-	pp->ngfree -= GFREE_BATCH;
+	atomic_storerlx(&pp->ngfree, pp->ngfree - GFREE_BATCH);
 	runtime_lock(&sched.lock);
 	tail->schedlink = sched.gfree;
 	sched.gfree = head;
-	sched.ngfree += GFREE_BATCH;
+	atomic_storerlx(&sched.ngfree, sched.ngfree + GFREE_BATCH);
 	runtime_unlock(&sched.lock);
 }
 
@@ -62,17 +63,17 @@ runtime_gfget(struct p *pp)
 			if (gp == NULL)
 				break;
 			*list = gp->schedlink;
-			sched.ngfree--;
+			atomic_storerlx(&sched.ngfree, sched.ngfree - 1);
 			gp->schedlink = pp->gfree;
 			pp->gfree = gp;
-			pp->ngfree++;
+			atomic_storerlx(&pp->ngfree, pp->ngfree + 1);
 		}
 		runtime_unlock(&sched.lock);
 		gp = pp->gfree;
 	}
 	if (gp != NULL) {
 		pp->gfree = gp->schedlink;
-		pp->ngfree--;
+		atomic_storerlx(&pp->ngfree, pp->ngfree - 1);
 	}
 	return gp;
 }
@@ -87,7 +88,7 @@ runtime_gfpurge(struct p *pp)
 		pp->gfree = gp->schedlink;
 		gp->schedlink = sched.gfree;
 		sched.gfree = gp;
-		sched.ngfree++;
+		atomic_storerlx(&sched.ngfree, sched.ngfree + 1);
 		pp->ngfree--;
 	}
 	runtime_unlock(&sched.lock);
@@ -164,12 +165,7 @@ runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
 	runtime_newqput(gp->m->p, newg);
 	if (unlikely(!sched.sysmonstarted) && sched.mainstarted)
 		runtime_startsysmon();
-	if (!sched.solo && sched.mainstarted) {
-		// Dekker with the spinning-to-idle dance (proc.c): queue store, fence, loads.
-		atomic_fence();
-		if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
-			runtime_wakep();
-	}
+	runtime_wakeafterput();
 	runtime_preemptpoint(gp);
 }
 
@@ -227,11 +223,7 @@ goattr(void *arg)
 	runtime_runqput(gp->m->p, newg, false);
 	if (!sched.sysmonstarted && sched.mainstarted)
 		runtime_startsysmon();
-	if (!sched.solo && sched.mainstarted) {
-		atomic_fence(); // as in newproc
-		if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
-			runtime_wakep();
-	}
+	runtime_wakeafterput();
 }
 
 int
@@ -262,16 +254,26 @@ runtime_newmain(void (*fn)(void *))
 }
 
 
+// livecount is gcount without the lower bound; exact while the world is stopped.
+int32_t
+runtime_livecount(void)
+{
+	int64_t n = runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ngfree);
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		struct p *pp = atomic_loadacq(&allp[i]);
+		if (pp != NULL)
+			n -= atomic_loadrlx(&pp->ngfree);
+	}
+	return (int32_t)n;
+}
+
 // gcount counts goroutines that are not dead and not the runtime's own. The sum over ps is of no
 // single moment while others run.
 int32_t
 runtime_gcount(void)
 {
-	int64_t n = (int64_t)runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ngfree);
-	for (int32_t i = 0; i < sched.gomaxprocs; i++)
-		if (allp[i] != NULL)
-			n -= atomic_loadrlx(&allp[i]->ngfree);
-	return n < 1 ? 1 : (int32_t)n;
+	int32_t n = runtime_livecount();
+	return n < 1 ? 1 : n;
 }
 
 int

@@ -50,10 +50,12 @@ startpanic(void)
 	}
 }
 
-// dopanic prints the stacks that GOTRACEBACK asks for and ends the process. gp stands at (pc, sp, bp).
+// dopanic prints the stacks that GOTRACEBACK asks for and ends the process. gp stands at (pc, sp, bp);
+// trap: pc is where a signal stopped it, not a return address.
 static RT0_NORETURN void
-dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp)
+dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp, bool trap)
 {
+	void (*traceback)(uintptr_t, uintptr_t, uintptr_t, struct g *) = trap ? runtime_tracebacktrap : runtime_traceback;
 	bool all, crash;
 	int level = runtime_gotraceback(&all, &crash);
 	if (gp != NULL && level > 0) {
@@ -63,19 +65,15 @@ dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp)
 		if (gp != mp->g0 && gp != mp->gsignal) {
 			runtime_print("\n");
 			runtime_goroutineheader(gp);
-			runtime_traceback(pc, sp, bp, gp);
+			traceback(pc, sp, bp, gp);
 		} else if (level >= 2 || mp->throwing >= 2) {
 			runtime_print("\nruntime stack:\n");
-			runtime_traceback(pc, sp, bp, gp);
-			// The goroutine that was on this thread, where systemstack left it.
-			if (mp->curg != NULL && mp->throwing >= 2) {
-				runtime_print("\n");
-				runtime_tracebackg(mp->curg);
-			}
+			traceback(pc, sp, bp, gp);
 		}
 		if (all)
 			runtime_tracebackothers(gp);
 	}
+	runtime_printseed();
 	if (crash)
 		runtime_dieFromSignal(SIGABRT);
 	runtime_exitprocess(2);
@@ -90,7 +88,7 @@ die(const char *prefix, const char *s, int throwing)
 		gp->m->throwing = gp->m->throwing > throwing ? gp->m->throwing : throwing;
 	runtime_print("%s%s\n", prefix, s);
 	startpanic();
-	dopanic(gp, bp[1], (uintptr_t)(bp + 2), bp[0]);
+	dopanic(gp, bp[1], (uintptr_t)(bp + 2), bp[0], false);
 }
 
 NOINLINE RT0_NORETURN void
@@ -175,7 +173,7 @@ runtime_sigpanic(struct sigpanicinfo *si, struct g *gp)
 	}
 	printsignal(si);
 	startpanic();
-	dopanic(gp, si->pc, si->sp, si->bp);
+	dopanic(gp, si->pc, si->sp, si->bp, true);
 }
 
 // stackoverflow reports that gp has hit its guard. On the signal stack.
@@ -198,7 +196,7 @@ runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp)
 		runtime_print("\nruntime stack:\n");
 		runtime_traceback(bp[1], (uintptr_t)(bp + 2), bp[0], mp->gsignal);
 	}
-	dopanic(gp, si->pc, si->sp, si->bp);
+	dopanic(gp, si->pc, si->sp, si->bp, true);
 }
 
 void

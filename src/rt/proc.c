@@ -15,16 +15,6 @@
 // spinner and wakes one, or the spinner sees the work. models/spinning.pml.
 #include "../runtime.h"
 
-static void
-wakeafterput(void)
-{
-	if (sched.solo || !sched.mainstarted)
-		return;
-	// Dekker with the spinning-to-idle dance: our queue store before the loads in wakep.
-	atomic_fence();
-	if (atomic_loadrlx(&sched.npidle) != 0 && atomic_loadrlx(&sched.nmspinning) == 0)
-		runtime_wakep();
-}
 
 // lazywake leaves a wake-up to sysmon (runnext-only dance, runq.c), which may be in a long sleep.
 static void
@@ -32,7 +22,8 @@ lazywake(void)
 {
 	if (atomic_loadrlx(&sched.lazywake) != 0)
 		return;
-	atomic_storerlx(&sched.lazywake, 1);
+	// Dekker with sysmon, which sets sysmonslow, then looks at lazywake.
+	atomic_xchg(&sched.lazywake, 1);
 	if (atomic_loadrlx(&sched.sysmonslow) != 0 && atomic_xchg(&sched.sysmonslow, 0) != 0)
 		runtime_futexwakeup(&sched.sysmonslow, 1);
 }
@@ -130,7 +121,7 @@ runtime_dropg(void)
 {
 	struct m *mp = getg()->m;
 	mp->curg->m = NULL;
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 }
 
 // execute makes gp the one to run next on the current m, and returns it.
@@ -138,11 +129,11 @@ static inline struct g *
 execute(struct m *mp, struct g *gp, bool inherittime)
 {
 	struct p *pp = mp->p;
-	mp->curg = gp;
+	atomic_storerel(&mp->curg, gp);
 	gp->m = mp;
 	casgstatus(gp, Grunnable, Grunning);
 	gp->waitsince = 0;
-	if (unlikely(gp->preempt)) {
+	if (unlikely(atomic_loadrlx(&gp->preempt))) {
 		atomic_storerlx(&gp->preempt, 0);
 	}
 	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
@@ -332,7 +323,7 @@ park_m(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	casgstatus(gp, Grunning, Gwaiting);
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	bool (*fn)(struct g *, void *) = mp->waitunlockf;
 	if (fn != NULL) {
@@ -389,7 +380,7 @@ runtime_ready(struct g *gp, bool next)
 	             pp->newqbottom == atomic_loadrlx(&pp->newqtop);
 	runtime_runqput(pp, gp, next);
 	if (!alone) {
-		wakeafterput();
+		runtime_wakeafterput();
 	} else if (atomic_loadrlx(&sched.npidle) != 0) {
 		// runqput's exchange was a full fence: either we see the p that goes idle, or its m
 		// sees our runnext in the spinning-to-idle dance.
@@ -430,10 +421,10 @@ runtime_gosched_m(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	casgstatus(gp, Grunning, Grunnable);
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	runtime_runqput(mp->p, gp, false);
-	wakeafterput();
+	runtime_wakeafterput();
 	return runtime_schedule();
 }
 
@@ -470,7 +461,7 @@ runtime_goexit0(struct g *gp)
 	struct m *mp = getg()->m;
 	struct p *pp = mp->p;
 	casgstatus(gp, Grunning, Gdead);
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	gp->waitreason = 0;
 	gp->param = NULL;

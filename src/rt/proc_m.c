@@ -95,6 +95,8 @@ allocm(struct p *pp, void (*fn)(void), int64_t id)
 
 // ---- the template thread ----
 
+static RT0_NORETURN void mquit(struct m *mp);
+
 static void
 templatethread(void)
 {
@@ -115,6 +117,8 @@ templatethread(void)
 			mp->schedlink = NULL;
 			runtime_newosproc(mp);
 		}
+		if (atomic_loadrlx(&sched.stopping))
+			mquit(getg()->m);
 		runtime_futexsleep(&sched.newmwake, 0, -1);
 	}
 }
@@ -124,7 +128,7 @@ startTemplateThread(void)
 {
 	runtime_lock(&sched.newmlock);
 	bool have = sched.havetemplate;
-	sched.havetemplate = true;
+	atomic_storerlx(&sched.havetemplate, true);
 	runtime_unlock(&sched.newmlock);
 	if (!have)
 		runtime_newm(templatethread, NULL, -1);
@@ -136,7 +140,7 @@ runtime_newm(void (*fn)(void), struct p *pp, int64_t id)
 {
 	struct m *me = acquirem();
 	struct m *mp = allocm(pp, fn, id);
-	if (me->lockedext != 0 && sched.havetemplate && fn != templatethread) {
+	if (me->lockedext != 0 && atomic_loadrlx(&sched.havetemplate) && fn != templatethread) {
 		runtime_lock(&sched.newmlock);
 		mp->schedlink = sched.newmlist;
 		sched.newmlist = mp;
@@ -211,6 +215,37 @@ mget(void)
 	return mp;
 }
 
+// munlink takes mp off the books; its thread ends. freewait is 0 once the thread is off the m.
+static void
+munlink(struct m *mp)
+{
+	HELD(&sched.lock);
+	for (struct m **l = &sched.allm; *l != NULL; l = &(*l)->alllink) {
+		if (*l == mp) {
+			*l = mp->alllink;
+			break;
+		}
+	}
+	atomic_storerlx(&mp->freewait, 1);
+	if (mp != &runtime_m0) {
+		mp->schedlink = sched.freem;
+		sched.freem = mp;
+	}
+}
+
+// mquit ends an idle thread for rt0_stop. On g0, without a p.
+static RT0_NORETURN void
+mquit(struct m *mp)
+{
+	runtime_sigblock();
+	runtime_unminit();
+	runtime_lock(&sched.lock);
+	munlink(mp);
+	sched.nmfreed++;
+	runtime_unlock(&sched.lock);
+	runtime_mreturn();
+}
+
 static void
 mpark(struct m *mp)
 {
@@ -218,7 +253,38 @@ mpark(struct m *mp)
 	runtime_noteclear(&mp->park);
 	struct p *pp = mp->nextp;
 	mp->nextp = NULL;
+	if (pp == NULL)
+		mquit(mp); // only stopms wakes without a p
 	runtime_acquirep(pp);
+}
+
+// stopms ends all threads of the runtime but the caller's, which is foreign. No goroutine exists and
+// sched.stopping is set. They may be on their way to sleep still: ask until all have gone.
+void
+runtime_stopms(void)
+{
+	for (;;) {
+		runtime_lock(&sched.lock);
+		for (struct m *mp; (mp = mget()) != NULL;)
+			runtime_notewakeup(&mp->park);
+		if (sched.sysmonwait) {
+			atomic_storerlx(&sched.sysmonwait, 0);
+			runtime_notewakeup(&sched.sysmonnote);
+		}
+		bool left = atomic_loadacq(&runtime_m0.freewait) != 0;
+		for (struct m *mp = sched.allm; mp != NULL; mp = mp->alllink)
+			left |= !mp->isextra;
+		for (struct m *mp = sched.freem; mp != NULL; mp = mp->schedlink)
+			left |= atomic_loadacq(&mp->freewait) != 0;
+		runtime_unlock(&sched.lock);
+		atomic_storerel(&sched.newmwake, 1);
+		runtime_futexwakeup(&sched.newmwake, 1);
+		if (atomic_xchg(&sched.sysmonslow, 0) != 0)
+			runtime_futexwakeup(&sched.sysmonslow, 1);
+		if (!left)
+			return;
+		runtime_usleep(50);
+	}
 }
 
 // stopm sleeps until there is work; it returns with a p. On g0, without a p.
@@ -432,7 +498,7 @@ rt0_lock_os_thread(void)
 	struct g *gp = getg();
 	if (gp == NULL)
 		return; // a foreign thread is its own
-	if (!sched.havetemplate && sched.mainstarted)
+	if (!atomic_loadrlx(&sched.havetemplate) && sched.mainstarted)
 		startTemplateThread();
 	if (++gp->m->lockedext == 0)
 		runtime_panicstring("LockOSThread nesting overflow");
@@ -469,15 +535,7 @@ runtime_mexit(void)
 	runtime_sigblock(); // nothing may run on this thread's signal stack any more
 	runtime_unminit();
 	runtime_lock(&sched.lock);
-	for (struct m **l = &sched.allm; *l != NULL; l = &(*l)->alllink) {
-		if (*l == mp) {
-			*l = mp->alllink;
-			break;
-		}
-	}
-	atomic_storerlx(&mp->freewait, 1);
-	mp->schedlink = sched.freem;
-	sched.freem = mp;
+	munlink(mp);
 	runtime_unlock(&sched.lock);
 	runtime_handoffp(runtime_releasep());
 	// Counted until here: until the p is in other hands, we are a thread that runs.
@@ -568,7 +626,7 @@ runtime_callbackdone(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	runtime_casgstatus(gp, Grunning, Gdead);
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 	mp->lockedg = NULL;
 	mp->lockedext = 0;
 	gp->lockedm = NULL;
@@ -590,7 +648,7 @@ callbackstart(void *arg)
 		runtime_throw("out of memory (goroutine for a foreign thread)");
 	gp->lockedm = mp;
 	mp->lockedg = gp;
-	mp->curg = gp;
+	atomic_storerel(&mp->curg, gp);
 	gp->m = mp;
 	mp->oldp = NULL;
 	atomic_storerel(&gp->atomicstatus, Gsyscall);
@@ -608,6 +666,13 @@ runtime_callback(void (*fn)(void *), void *arg)
 	runtime_mrun(callbackstart, &cb);
 	dropm(cb.mp);
 	return 0;
+}
+
+// quitthread is mquit for threads that never idle (sysmon).
+void
+runtime_quitthread(void)
+{
+	mquit(getg()->m);
 }
 
 int

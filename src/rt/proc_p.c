@@ -50,7 +50,7 @@ runtime_acquirep(struct p *pp)
 		runtime_throw("acquirep: invalid p state");
 	}
 	mp->p = pp;
-	pp->m = mp;
+	atomic_storerlx(&pp->m, mp);
 	atomic_storerel(&pp->status, Prunning);
 }
 
@@ -64,7 +64,7 @@ runtime_releasep(void)
 	if (pp->m != mp || atomic_loadrlx(&pp->status) != Prunning)
 		runtime_throw("releasep: invalid p state");
 	mp->p = NULL;
-	pp->m = NULL;
+	atomic_storerlx(&pp->m, NULL);
 	atomic_storerel(&pp->status, Pidle);
 	return pp;
 }
@@ -91,14 +91,14 @@ runtime_procresize(int32_t n)
 		runtime_throw("procresize: invalid arg");
 	for (int32_t i = 0; i < n; i++) {
 		if (allp[i] == NULL)
-			allp[i] = i == 0 ? &p0 : runtime_persistentalloc(sizeof(struct p), 64, &memstats.other_sys);
+			atomic_storerel(&allp[i], i == 0 ? &p0 : runtime_persistentalloc(sizeof(struct p), 64, &memstats.other_sys));
 		if (i >= old)
 			pinit(allp[i], i);
 	}
 	struct p *mine = mp->p;
 	if (mine != NULL && mine->id >= n) {
 		// Ours goes: leave it as if handed off, and take the first.
-		mine->m = NULL;
+		atomic_storerlx(&mine->m, NULL);
 		mp->p = NULL;
 	}
 	for (int32_t i = n; i < old; i++) {
@@ -113,12 +113,12 @@ runtime_procresize(int32_t n)
 		}
 		atomic_storerel(&pp->status, Pdead);
 	}
-	sched.gomaxprocs = n;
+	atomic_storerlx(&sched.gomaxprocs, n);
 	sched.solo = n == 1;
 	if (mp->p != NULL) {
 		atomic_storerel(&mp->p->status, Prunning);
 	} else {
-		allp[0]->m = NULL;
+		atomic_storerlx(&allp[0]->m, NULL);
 		atomic_storerel(&allp[0]->status, Pidle);
 		runtime_acquirep(allp[0]);
 	}
@@ -162,7 +162,7 @@ runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp)
 		runtime_unlock(&sched.lock);
 	}
 	mp->oldp = pp;
-	pp->m = NULL;
+	atomic_storerlx(&pp->m, NULL);
 	mp->p = NULL;
 	// Release: all of the above before anybody can take pp. Sequentially consistent, as a Dekker pair
 	// with stopTheWorld: it sets gcwaiting, then looks for Psyscall; we the other way round.
@@ -170,7 +170,7 @@ runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp)
 	if (unlikely(atomic_load(&sched.gcwaiting))) {
 		runtime_lock(&sched.lock);
 		if (sched.stopwait > 0 && atomic_cas_acqrel(&pp->status, Psyscall, Pgcstop)) {
-			pp->syscalltick++;
+			atomic_storerlx(&pp->syscalltick, pp->syscalltick + 1);
 			if (--sched.stopwait == 0)
 				runtime_notewakeup(&sched.stopnote);
 		}
@@ -197,10 +197,10 @@ exitsyscallfast(struct m *mp)
 	// Acquire and release: against sysmon and stopTheWorld, who may want it too.
 	if (old != NULL && atomic_loadrlx(&old->status) == Psyscall && atomic_cas_acqrel(&old->status, Psyscall, Pidle)) {
 		runtime_acquirep(old);
-		old->syscalltick++;
+		atomic_storerlx(&old->syscalltick, old->syscalltick + 1);
 		return true;
 	}
-	if (sched.pidle == NULL) // a guess; the lock decides
+	if (atomic_loadrlx(&sched.npidle) == 0) // a guess; the lock decides
 		return false;
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
@@ -211,38 +211,40 @@ exitsyscallfast(struct m *mp)
 	return true;
 }
 
-// exitsyscall0, on g0: no p to be had. gp waits its turn on the global queue; this m sleeps.
+// exitsyscall0, on g0: no p to be had. gp waits its turn on the global queue, bound to this m, which
+// sleeps: C code expects to come back from a call on the thread that made it (errno, other
+// thread-locals). Go lets any m go on.
 static struct g *
 exitsyscall0(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	runtime_casgstatus(gp, Gsyscall, Grunnable);
-	mp->curg = NULL;
+	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
 	bool locked = gp->lockedm != NULL;
-	if (pp == NULL)
+	if (pp == NULL) {
+		gp->lockedm = mp;
+		mp->lockedg = gp;
 		runtime_globrunqput(gp);
+	}
 	runtime_unlock(&sched.lock);
 	if (pp != NULL) {
 		runtime_acquirep(pp);
-		mp->curg = gp;
-		gp->m = mp;
-		runtime_casgstatus(gp, Grunnable, Grunning);
-		pp->schedtick++;
-		return gp;
-	}
-	if (locked) {
-		// Only this thread may run it: wait until somebody hands it to us with a p.
+	} else {
 		runtime_stoplockedm();
-		mp->curg = gp;
-		gp->m = mp;
-		runtime_casgstatus(gp, Grunnable, Grunning);
-		return gp;
+		pp = mp->p;
+		if (!locked) {
+			gp->lockedm = NULL;
+			mp->lockedg = NULL;
+		}
 	}
-	runtime_stopm();
-	return runtime_schedule();
+	atomic_storerel(&mp->curg, gp);
+	gp->m = mp;
+	runtime_casgstatus(gp, Grunnable, Grunning);
+	atomic_storerlx(&pp->schedtick, pp->schedtick + 1);
+	return gp;
 }
 
 void
@@ -261,7 +263,6 @@ runtime_exitsyscall(void)
 	}
 	mp->locks--;
 	runtime_mcall(exitsyscall0);
-	// Perhaps on another m now.
 	gp->syscallsp = 0;
 }
 
@@ -291,7 +292,7 @@ stopTheWorldWithSema(void)
 	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
 		struct p *pp = allp[i];
 		if (atomic_load(&pp->status) == Psyscall && atomic_cas_acqrel(&pp->status, Psyscall, Pgcstop)) {
-			pp->syscalltick++;
+			atomic_storerlx(&pp->syscalltick, pp->syscalltick + 1);
 			sched.stopwait--;
 		}
 	}
@@ -384,7 +385,7 @@ gomaxprocs_g(void *arg)
 int
 rt0_gomaxprocs(int n)
 {
-	int old = sched.gomaxprocs;
+	int old = atomic_loadrlx(&sched.gomaxprocs);
 	if (n < 1 || n == old)
 		return old;
 	if (getg() == NULL) {

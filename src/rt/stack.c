@@ -57,8 +57,9 @@ static struct {
 	// lock:
 	struct g *free[NORDER]; // dead, by order
 	size_t freebytes;
-	struct g *all;          // every large goroutine, dead or alive, by alllink
-	int64_t nall;           // atomic
+	struct g *nostack;      // dead, their stacks unmapped
+	struct g *all;          // every large goroutine, dead or alive, by alllink; none ever leaves
+	int64_t nlive;          // atomic: of those, not dead
 	struct stack cache[4];  // rt0_morestack segments, still warm; lo 0: none
 } stackLarge;
 
@@ -191,6 +192,8 @@ unmapstack(uintptr_t lo, size_t size)
 	atomic_xadd(&memstats.stacks_sys, -n);
 }
 
+// malglarge: the g does not lie on such a stack, since the stack may be unmapped while sysmon still
+// looks at the g.
 static struct g *
 malglarge(size_t size)
 {
@@ -202,19 +205,39 @@ malglarge(size_t size)
 	if (gp != NULL) {
 		stackLarge.free[order] = gp->schedlink;
 		stackLarge.freebytes -= ordersize(order);
+		atomic_xadd(&stackLarge.nlive, 1);
 		runtime_unlock(&stackLarge.lock);
 		return gp;
 	}
+	gp = stackLarge.nostack;
+	if (gp != NULL)
+		stackLarge.nostack = gp->schedlink;
 	runtime_unlock(&stackLarge.lock);
 	uintptr_t lo = mapstack(ordersize(order));
-	if (lo == 0)
-		return NULL;
-	gp = (struct g *)((lo + ordersize(order) - sizeof(struct g)) & ~63ul);
-	initg(gp, lo, order);
+	bool fresh = gp == NULL;
+	if (fresh && lo != 0)
+		gp = runtime_persistentalloc(sizeof *gp, 64, &memstats.stacks_sys);
+	if (lo != 0) {
+		gp->stack = (struct stack){lo, lo + ordersize(order)};
+		atomic_storerlx(&gp->stackguard0, lo);
+		gp->stackguard1 = lo;
+		gp->stackorder = order;
+		atomic_storerel(&gp->atomicstatus, Gdead);
+	}
 	runtime_lock(&stackLarge.lock);
-	gp->alllink = stackLarge.all;
-	stackLarge.all = gp;
-	atomic_xadd(&stackLarge.nall, 1);
+	if (lo == 0) {
+		if (gp != NULL) {
+			gp->schedlink = stackLarge.nostack;
+			stackLarge.nostack = gp;
+		}
+		runtime_unlock(&stackLarge.lock);
+		return NULL;
+	}
+	if (fresh) {
+		gp->alllink = stackLarge.all;
+		atomic_storerel(&stackLarge.all, gp); // foreachg reads it without the lock
+	}
+	atomic_xadd(&stackLarge.nlive, 1);
 	runtime_unlock(&stackLarge.lock);
 	return gp;
 }
@@ -250,33 +273,24 @@ void
 runtime_gfree(struct g *gp)
 {
 	size_t size = ordersize(gp->stackorder);
+	uintptr_t lo = gp->stack.lo;
 	runtime_lock(&stackLarge.lock);
-	if (stackLarge.freebytes + size <= LARGE_KEEP) {
+	bool keep = stackLarge.freebytes + size <= LARGE_KEEP;
+	struct g **list = keep ? &stackLarge.free[gp->stackorder] : &stackLarge.nostack;
+	if (keep)
 		stackLarge.freebytes += size;
-		gp->schedlink = stackLarge.free[gp->stackorder];
-		stackLarge.free[gp->stackorder] = gp;
-		runtime_unlock(&stackLarge.lock);
-		return;
-	}
-	for (struct g **l = &stackLarge.all; *l != NULL; l = &(*l)->alllink) {
-		if (*l == gp) {
-			*l = gp->alllink;
-			break;
-		}
-	}
-	atomic_xadd(&stackLarge.nall, -1);
+	gp->schedlink = *list;
+	*list = gp;
+	atomic_xadd(&stackLarge.nlive, -1);
 	runtime_unlock(&stackLarge.lock);
-	unmapstack(gp->stack.lo, size);
+	if (!keep)
+		unmapstack(lo, size);
 }
 
 int64_t
 runtime_allgcount(void)
 {
-	int64_t n = atomic_loadrlx(&stackpool.nmade) + atomic_loadrlx(&stackLarge.nall);
-	for (int i = 0; i < NORDER; i++)
-		for (struct g *gp = atomic_loadrlx(&stackLarge.free[i]); gp != NULL; gp = gp->schedlink)
-			n--;
-	return n;
+	return atomic_loadrlx(&stackpool.nmade) + atomic_loadrlx(&stackLarge.nlive);
 }
 
 // foreachg calls fn for every goroutine that is not dead. Goroutines made meanwhile may be missed; ones

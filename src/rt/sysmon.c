@@ -19,11 +19,12 @@ static const int64_t scavengeperiod = SEC;
 bool
 runtime_preemptone(struct p *pp)
 {
-	struct m *mp = pp->m;
+	struct m *mp = atomic_loadrlx(&pp->m);
 	if (mp == NULL || mp == getg()->m)
 		return false;
-	struct g *gp = mp->curg;
-	if (gp == NULL || gp == mp->g0)
+	// An m and a g are never unmapped: a stale one may be written to.
+	struct g *gp = atomic_loadacq(&mp->curg); // pairs with execute's release
+	if (gp == NULL)
 		return false;
 	atomic_storerlx(&gp->preempt, 1);
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
@@ -34,8 +35,8 @@ runtime_preemptone(struct p *pp)
 void
 runtime_preemptall(void)
 {
-	for (int32_t i = 0; i < sched.gomaxprocs; i++)
-		if (atomic_loadrlx(&allp[i]->status) == Prunning)
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
+		if (atomic_loadrlx(&atomic_loadacq(&allp[i])->status) == Prunning)
 			runtime_preemptone(allp[i]);
 }
 
@@ -45,8 +46,8 @@ retake(int64_t now)
 {
 	bool did = false;
 	int32_t idle = atomic_loadrlx(&sched.npidle);
-	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
-		struct p *pp = allp[i];
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		struct p *pp = atomic_loadacq(&allp[i]);
 		if (pp == NULL)
 			continue;
 		struct sysmontick *pd = &pp->sysmontick;
@@ -83,7 +84,7 @@ retake(int64_t now)
 			sched.nmidlelocked--;
 			runtime_unlock(&sched.lock);
 			if (atomic_cas_acqrel(&pp->status, Psyscall, Pidle)) {
-				pp->syscalltick++;
+				atomic_storerlx(&pp->syscalltick, pp->syscalltick + 1);
 				did = true;
 				runtime_handoffp(pp);
 			}
@@ -125,9 +126,9 @@ sysmon(void)
 		if (atomic_loadrlx(&sched.stopping))
 			return;
 		int64_t now = runtime_nanotime();
-		if (debug.schedtrace <= 0 && (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == sched.gomaxprocs)) {
+		if (debug.schedtrace <= 0 && (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs))) {
 			runtime_lock(&sched.lock);
-			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == sched.gomaxprocs) {
+			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
 				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
 				// nobody has looked at are a reason to look again in a while.
 				bool more = runtime_stackscavenge() > 0;
@@ -168,7 +169,7 @@ static void
 sysmonmain(void)
 {
 	sysmon();
-	runtime_mreturn(); // rt0_stop
+	runtime_quitthread(); // rt0_stop
 }
 
 static void

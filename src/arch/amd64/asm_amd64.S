@@ -106,6 +106,7 @@ FUNC runtime_gogo
 	GETG_OFF(%r13)
 	movq	%fs:(%r13), %rbx
 	movq	%rdi, %r12
+	andq	$-16, %rsp
 	jmp	.Lresume
 	.cfi_endproc
 ENDFUNC runtime_gogo
@@ -278,9 +279,9 @@ FUNC runtime_abort
 1:	jmp	1b
 ENDFUNC runtime_abort
 
-// void runtime_rt0_go(int32_t argc, char **argv)	noreturn
-// The boot, in the contract's order. in: edi, rsi. Entered from _rt0_amd64 (no libc) or from the
-// libc's main thread (hosted).
+// void runtime_rt0_go(int32_t argc, char **argv)
+// The boot, in the contract's order. in: edi, rsi. Entered from _rt0_amd64 (no libc) or from a
+// thread of the libc's (hosted, library). Returns only when rt0_stop ends a library's m0.
 FUNC runtime_rt0_go
 	.cfi_startproc
 	.cfi_undefined rip
@@ -288,6 +289,13 @@ FUNC runtime_rt0_go
 	shlq	$32, %rdx
 	orq	%rdx, %rax
 	movq	%rax, runtime_entryticks(%rip)
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rsp, runtime_bootsp(%rip)
 	movl	%edi, %ebx
 	movq	%rsi, %r12
 	xorl	%ebp, %ebp
@@ -349,7 +357,14 @@ FUNC runtime_rt0_go
 	leaq	runtime_main(%rip), %rdi
 	call	runtime_newmain
 	call	runtime_mstart
-	call	runtime_abort
+	movq	runtime_bootsp(%rip), %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	ret
 	.cfi_endproc
 ENDFUNC runtime_rt0_go
 
@@ -360,6 +375,8 @@ ENDFUNC runtime_rt0_go
 	.hidden	runtime_processorVersionInfo, runtime_cpuid1
 	.balign	8
 runtime_entryticks:
+	.zero	8
+runtime_bootsp:
 	.zero	8
 runtime_cpuid1:
 	.zero	16

@@ -180,6 +180,19 @@ runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu)
 	return ncpu;
 }
 
+typedef void constructor(int, char **, char **);
+extern constructor *const __init_array_start[] WEAK HIDDEN, *const __init_array_end[] WEAK HIDDEN;
+
+// constructors calls what a libc would have called before main: RT0_INIT registers its tasks so. They
+// run on g0; the runtime is not there yet for them.
+static void
+constructors(void)
+{
+	char **envp = runtime_argv + runtime_argc + 1;
+	for (constructor *const *fn = __init_array_start; fn < __init_array_end; fn++)
+		(*fn)(runtime_argc, runtime_argv, envp);
+}
+
 void
 runtime_osinit(void)
 {
@@ -199,6 +212,8 @@ runtime_osinit(void)
 		ncpu = runtime_cgroupcpus("/proc/self/cgroup", "/sys/fs/cgroup", ncpu);
 	sched.ncpu = ncpu;
 	runtime_vdsoinit(runtime_auxvdso);
+	if (runtime_hosted == NULL)
+		constructors();
 }
 
 // checkfds opens /dev/null on those of 0, 1, 2 that are closed, so that no file of the program

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Command bench is bench.c's twin in Go: the same work, the same checks, the same names.
+//
+//	bench NAME    runs one benchmark once and prints lines of "NAME VALUE UNIT"
+//
+// The processors come from GOMAXPROCS in the environment. What a change here does, do in bench.c.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+const (
+	nspawn       = 1000000
+	nspawnjoin   = 1000000
+	nyield       = 5000000 // by each of two goroutines
+	npingpong    = 2000000
+	nbufchan     = 20000000
+	bufchanCap   = 128
+	nmutex       = 1000000 // by each of mutexGs goroutines
+	mutexGs      = 8
+	skynetLeaves = 1000000
+	skynetFanout = 10
+	sievePrimes  = 2000
+	sieveLast    = 17389 // the 2000th prime
+	nparked      = 1000000
+	idleParked   = 100
+	idleSeconds  = 5
+)
+
+// ---- output and /proc ----
+
+func out(name string, v float64, unit string) {
+	fmt.Printf("%s_p%d %.2f %s\n", name, runtime.GOMAXPROCS(0), v, unit)
+}
+
+func per(name string, d time.Duration, n float64) {
+	out(name, float64(d.Nanoseconds())/n, "ns")
+}
+
+func fatal(text string) {
+	fmt.Fprintln(os.Stderr, "fatal error:", text)
+	os.Exit(2)
+}
+
+// procField is the number behind key in a file of /proc, 0 if there is none.
+func procField(path, key string) int64 {
+	b, _ := os.ReadFile(path)
+	i := bytes.Index(b, []byte(key))
+	if i < 0 {
+		return 0
+	}
+	f := strings.Fields(string(b[i+len(key):]))
+	v, _ := strconv.ParseInt(f[0], 10, 64)
+	return v
+}
+
+func rss() float64 { return float64(procField("/proc/self/smaps_rollup", "Rss:")) * 1024 }
+func pte() float64 { return float64(procField("/proc/self/status", "VmPTE:")) * 1024 }
+
+// block sleeps in the kernel, with the thread: what a blocking system call does.
+func block(d time.Duration) {
+	ts := syscall.NsecToTimespec(d.Nanoseconds())
+	syscall.Syscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+}
+
+// ---- goroutines ----
+
+func spawnOnce(n int) time.Duration {
+	var wg sync.WaitGroup
+	t := time.Now()
+	wg.Add(n)
+	for i := 0; i < n; i++ {
+		go wg.Done()
+	}
+	wg.Wait()
+	return time.Since(t)
+}
+
+func spawn() {
+	per("spawn", spawnOnce(nspawn), nspawn)
+	spawnOnce(nspawn)
+	per("spawn_warm", spawnOnce(nspawn), nspawn)
+}
+
+func spawnWindowOf(name string, window int) {
+	t := time.Now()
+	for i := 0; i < nspawn; i += window {
+		spawnOnce(window)
+	}
+	per(name, time.Since(t), nspawn)
+}
+
+func spawnWindow() {
+	spawnWindowOf("spawn_window1000", 1000)
+	spawnWindowOf("spawn_window100", 100)
+}
+
+func send0(c chan struct{}) { c <- struct{}{} }
+
+func spawnjoin() {
+	c := make(chan struct{})
+	t := time.Now()
+	for i := 0; i < nspawnjoin; i++ {
+		go send0(c)
+		<-c
+	}
+	per("spawnjoin", time.Since(t), nspawnjoin)
+}
+
+func yield() {
+	var wg sync.WaitGroup
+	t := time.Now()
+	wg.Add(2)
+	for g := 0; g < 2; g++ {
+		go func() {
+			for i := 0; i < nyield; i++ {
+				runtime.Gosched()
+			}
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	per("yield", time.Since(t), 2*nyield)
+}
+
+// ---- channels ----
+
+func pingpong() {
+	a, b := make(chan int), make(chan int)
+	go func() {
+		for v := range a {
+			b <- v
+		}
+	}()
+	t := time.Now()
+	for i := 0; i < npingpong; i++ {
+		a <- i
+		if <-b != i {
+			fatal("pingpong: wrong value")
+		}
+	}
+	per("pingpong", time.Since(t), npingpong)
+}
+
+func bufchan() {
+	c := make(chan int, bufchanCap)
+	t := time.Now()
+	go func() {
+		for i := 0; i < nbufchan; i++ {
+			c <- i
+		}
+		close(c)
+	}()
+	sum := 0
+	for v := range c {
+		sum += v
+	}
+	d := time.Since(t)
+	if sum != nbufchan*(nbufchan-1)/2 {
+		fatal("bufchan: wrong sum")
+	}
+	per("bufchan", d, nbufchan)
+}
+
+func mutex() {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	x := 0
+	t := time.Now()
+	wg.Add(mutexGs)
+	for i := 0; i < mutexGs; i++ {
+		go func() {
+			for j := 0; j < nmutex; j++ {
+				mu.Lock()
+				x++
+				mu.Unlock()
+			}
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	d := time.Since(t)
+	if x != mutexGs*nmutex {
+		fatal("mutex: wrong count")
+	}
+	per("mutex", d, mutexGs*nmutex)
+}
+
+func sky(out chan int, num, size int) {
+	if size == 1 {
+		out <- num
+		return
+	}
+	c := make(chan int)
+	for i := 0; i < skynetFanout; i++ {
+		kid := size / skynetFanout
+		go sky(c, num+i*kid, kid)
+	}
+	sum := 0
+	for i := 0; i < skynetFanout; i++ {
+		sum += <-c
+	}
+	out <- sum
+}
+
+func skynet() {
+	c := make(chan int)
+	t := time.Now()
+	go sky(c, 0, skynetLeaves)
+	sum := <-c
+	d := time.Since(t)
+	if sum != skynetLeaves*(skynetLeaves-1)/2 {
+		fatal("skynet: wrong sum")
+	}
+	out("skynet", d.Seconds()*1e3, "ms")
+}
+
+func generate(c chan int) {
+	for i := 2; ; i++ {
+		c <- i
+	}
+}
+
+func filter(in, out chan int, prime int) {
+	for {
+		if v := <-in; v%prime != 0 {
+			out <- v
+		}
+	}
+}
+
+func sieve() {
+	c := make(chan int)
+	t := time.Now()
+	prime := 0
+	go generate(c)
+	for i := 0; i < sievePrimes; i++ {
+		prime = <-c
+		next := make(chan int)
+		go filter(c, next, prime)
+		c = next
+	}
+	d := time.Since(t)
+	if prime != sieveLast {
+		fatal("sieve: wrong prime")
+	}
+	out("sieve", d.Seconds()*1e3, "ms")
+}
+
+// ---- many goroutines, and none that runs ----
+
+type crowd struct {
+	c         chan struct{}
+	wg        sync.WaitGroup
+	up, woken int64
+}
+
+func (w *crowd) park() {
+	atomic.AddInt64(&w.up, 1)
+	<-w.c
+	atomic.AddInt64(&w.woken, 1)
+	w.wg.Done()
+}
+
+// start parks n goroutines; the last ones get 50 ms to reach the channel.
+func (w *crowd) start(n int) time.Duration {
+	t := time.Now()
+	w.wg.Add(n)
+	for i := 0; i < n; i++ {
+		go w.park()
+	}
+	for atomic.LoadInt64(&w.up) < int64(n) {
+		runtime.Gosched()
+	}
+	d := time.Since(t)
+	block(50 * time.Millisecond)
+	return d
+}
+
+func parked() {
+	w := &crowd{c: make(chan struct{})}
+	r0, p0 := rss(), pte()
+	d := w.start(nparked)
+	r, p := rss()-r0, pte()-p0
+	out("parked_mem", r/nparked, "B")
+	out("parked_mem_pte", (r+p)/nparked, "B")
+	per("parked_create", d, nparked)
+	t := time.Now()
+	close(w.c)
+	w.wg.Wait()
+	d = time.Since(t)
+	if w.woken != nparked {
+		fatal("parked: not all woke up")
+	}
+	per("parked_wake", d, nparked)
+}
+
+// switches sums the voluntary context switches of all threads: each is one wake-up.
+func switches() (sum int64, threads int) {
+	d, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		fatal("idle: no /proc")
+	}
+	for _, e := range d {
+		sum += procField("/proc/self/task/"+e.Name()+"/status", "\nvoluntary_ctxt_switches:")
+	}
+	return sum, len(d)
+}
+
+func cpums() float64 {
+	var ts syscall.Timespec
+	const clockProcessCPUTime = 2
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockProcessCPUTime,
+		uintptr(unsafe.Pointer(&ts)), 0)
+	return float64(ts.Nano()) / 1e6
+}
+
+func idle() {
+	w := &crowd{c: make(chan struct{})}
+	w.start(idleParked)
+	block(time.Second)
+	n0, _ := switches()
+	cpu := cpums()
+	block(idleSeconds * time.Second)
+	cpu = cpums() - cpu
+	n, threads := switches()
+	out("idle_wakeups", float64(n-n0), "in_5s")
+	out("idle_cpu", cpu, "ms_in_5s")
+	out("idle_threads", float64(threads), "threads")
+	close(w.c)
+	w.wg.Wait()
+}
+
+func main() {
+	benches := map[string]func(){
+		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
+		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "skynet": skynet,
+		"sieve": sieve, "parked": parked, "idle": idle,
+	}
+	if len(os.Args) == 2 && benches[os.Args[1]] != nil {
+		benches[os.Args[1]]()
+		return
+	}
+	names := make([]string, 0, len(benches))
+	for n := range benches {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	fmt.Fprintln(os.Stderr, "usage: bench NAME, one of:", strings.Join(names, " "))
+	os.Exit(2)
+}

@@ -1,0 +1,232 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh: builds and runs the benchmarks, with Go's beside them in the same run where go is found.
+#
+#	bench/run.sh [-s] [NAME...]
+#
+# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked
+# idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
+# the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
+# only their ratio is to be trusted on a machine that does other things too.
+# -s also counts the futex calls of one run of each (needs strace).
+#
+# Environment: CC, CFLAGS, GO, RUNS (5), PROCS ("1 2"), STARTUP_RUNS (300), LIMIT (seconds for one
+# run, 120), and LIB, the directory of librt0.a (build/gcc-d0 or what CC's build is called).
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+CC=${CC:-gcc}
+LIB=${LIB:-$top/build/${CC##*/}-d0}
+CFLAGS=${CFLAGS:--O2 -g}
+RUNS=${RUNS:-5}
+PROCS=${PROCS:-1 2}
+STARTUP_RUNS=${STARTUP_RUNS:-300}
+LIMIT=${LIMIT:-120}
+if [ -z "${GO+set}" ]; then # GO= in the environment: without Go
+	GO=$(command -v go)
+	for g in /usr/lib/go-*/bin/go; do # Debian's versioned packages are not on the path
+		[ -z "$GO" ] && [ -x "$g" ] && GO=$g
+	done
+fi
+# What hosted and pure programs are linked with; the order matters, librt0.a is before the libc.
+HOSTED_LIBS="-Wl,--wrap=main $LIB/rt0_main.o $LIB/librt0.a -lpthread -ldl"
+PURE_LIBS="-ffreestanding -nostdlib -static -Wl,-e,_rt0_amd64_linux $LIB/rt0_pure.o $LIB/librt0.a"
+
+usage='usage: bench/run.sh [-s] [NAME...]'
+futexes=
+while getopts s o; do
+	case $o in
+	s) futexes=yes ;;
+	*) echo "$usage" >&2; exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked idle'
+names=${*:-$all}
+
+if [ ! -f "$LIB/librt0.a" ]; then
+	echo "run.sh: no $LIB/librt0.a: run make first" >&2
+	exit 1
+fi
+if [ -n "$futexes" ] && ! command -v strace >/dev/null; then
+	echo 'run.sh: -s needs strace' >&2
+	exit 1
+fi
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' INT TERM
+failed=0
+
+fail() {
+	echo "run.sh: $*" >&2
+	failed=1
+}
+
+# cc OUTPUT ARGS...: one program. The include directory is the only one a user of rt0 needs.
+cc() {
+	cc_out=$1
+	shift
+	# shellcheck disable=SC2086 # CFLAGS is a list
+	$CC -std=gnu11 $CFLAGS -I"$top/include" -o "$tmp/$cc_out" "$@" || fail "cannot build $cc_out"
+}
+
+# limited COMMAND...: a run that hangs is a failure, not the end of the benchmarks.
+if command -v timeout >/dev/null; then
+	limited() { timeout "$LIMIT" "$@"; }
+else
+	limited() { "$@"; }
+fi
+
+# table reads "WHO NAME VALUE UNIT" lines and prints a line a name with the medians, in the order
+# in which the names came first. Without lines of go: NAME VALUE UNIT and nothing else.
+table() {
+	awk '
+	function median(who, name,    n, i, j, t, v) {
+		n = count[who, name]
+		for (i = 1; i <= n; i++) {
+			t = val[who, name, i]
+			for (j = i; j > 1 && v[j - 1] > t; j--)
+				v[j] = v[j - 1]
+			v[j] = t
+		}
+		return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+	}
+	NF == 4 {
+		if (!($2 in unit)) {
+			unit[$2] = $4
+			order[++names] = $2
+		}
+		val[$1, $2, ++count[$1, $2]] = $3 + 0
+	}
+	END {
+		for (i = 1; i <= names; i++) {
+			name = order[i]
+			if (!count["rt0", name])
+				continue
+			r = median("rt0", name)
+			printf "%-24s %12.2f %-8s", name, r, unit[name]
+			if (count["go", name]) {
+				g = median("go", name)
+				if (r > 0)
+					printf " %12.2f %7.2f", g, g / r
+				else
+					printf " %12.2f %7s", g, "-"
+			}
+			printf "\n"
+		}
+	}' "$1"
+}
+
+# startup: what a hello costs from exec to exit. The ratios are of medians of one interleaved run.
+startup() {
+	cc hello_asm -nostdlib -static "$top/bench/hello_asm.S"
+	# shellcheck disable=SC2086 # lists of libraries
+	{
+		cc hello_pure -DPURE "$top/bench/hello.c" $PURE_LIBS
+		cc hello_plain "$top/bench/hello.c"
+		cc hello_hosted "$top/bench/hello.c" $HOSTED_LIBS
+		cc hello_plain_static -static "$top/bench/hello.c"
+		cc hello_hosted_static -static "$top/bench/hello.c" $HOSTED_LIBS
+	}
+	cc startup "$top/bench/startup.c"
+	set --
+	for p in asm pure plain hosted plain_static hosted_static go; do
+		[ -x "$tmp/hello_$p" ] && set -- "$@" "startup_$p=$tmp/hello_$p"
+	done
+	"$tmp/startup" -n "$STARTUP_RUNS" "$@" >"$tmp/startup.out" || fail 'startup failed'
+	awk '
+	function ratio(name, a, b) {
+		if (v[a] > 0 && v[b] > 0)
+			printf "%-24s %12.2f x\n", name, v[a] / v[b]
+	}
+	{ v[$1] = $2; if ($1 !~ /_min$/) printf "%-24s %12.2f %s\n", $1, $2, $3 }
+	END {
+		ratio("startup_pure_ratio", "startup_pure", "startup_asm")
+		ratio("startup_hosted_ratio", "startup_hosted", "startup_plain")
+		ratio("startup_static_ratio", "startup_hosted_static", "startup_plain_static")
+	}' "$tmp/startup.out"
+}
+
+# boot: the phase totals of GODEBUG=boottrace=1, the medians of STARTUP_RUNS boots of each hello.
+boot() {
+	# shellcheck disable=SC2086
+	[ -x "$tmp/hello_pure" ] || cc hello_pure -DPURE "$top/bench/hello.c" $PURE_LIBS
+	# shellcheck disable=SC2086
+	[ -x "$tmp/hello_hosted" ] || cc hello_hosted "$top/bench/hello.c" $HOSTED_LIBS
+	for how in pure hosted; do
+		[ -x "$tmp/hello_$how" ] || continue
+		i=0
+		while [ "$i" -lt "$STARTUP_RUNS" ]; do
+			GODEBUG=boottrace=1 "$tmp/hello_$how" 2>&3 >/dev/null || fail "boot of hello_$how"
+			i=$((i + 1))
+		done 3>"$tmp/boot.raw"
+		awk -v how="$how" '
+			/^rt0 boot trace/ { totals = 0 }
+			totals && $1 ~ /^[0-9.]+$/ { print "rt0", "boot_" how "_" $2, $1, "us" }
+			/^phase totals/ { totals = 1 }' "$tmp/boot.raw" >"$tmp/boot.out"
+		table "$tmp/boot.out"
+	done
+}
+
+# futexcalls NAME P: one run of each program under strace; its times are of no use.
+futexcalls() {
+	for who in rt0 go; do
+		[ -x "$tmp/bench_$who" ] || continue
+		GOMAXPROCS=$2 limited strace -f -c -o "$tmp/strace" "$tmp/bench_$who" "$1" >/dev/null
+		awk -v who="$who" -v name="$1_futex_p$2" '
+			$NF == "futex" { n = $4 }
+			END { print who, name, n + 0, "calls" }' "$tmp/strace"
+	done >"$tmp/futex.out"
+	table "$tmp/futex.out"
+}
+
+# bench NAME: all processor counts, RUNS times, rt0 and Go in turn.
+bench() {
+	for p in $PROCS; do
+		[ "$1 $p" = 'idle 1' ] && [ "$PROCS" != 1 ] && continue
+		runs=$RUNS
+		[ "$1" = idle ] && runs=1
+		: >"$tmp/$1.out"
+		i=0
+		while [ "$i" -lt "$runs" ]; do
+			for who in rt0 go; do
+				[ -x "$tmp/bench_$who" ] || continue
+				GOMAXPROCS=$p limited "$tmp/bench_$who" "$1" >"$tmp/one" 2>"$tmp/err"
+				status=$?
+				if [ $status -ne 0 ]; then
+					fail "$who $1 with GOMAXPROCS=$p: status $status"
+					head -n 5 "$tmp/err" >&2
+				fi
+				sed "s/^/$who /" "$tmp/one" >>"$tmp/$1.out"
+			done
+			i=$((i + 1))
+		done
+		table "$tmp/$1.out"
+		[ -n "$futexes" ] && futexcalls "$1" "$p"
+	done
+}
+
+# shellcheck disable=SC2086
+cc bench_rt0 "$top/bench/bench.c" $HOSTED_LIBS
+if [ -n "$GO" ]; then
+	for g in bench hello; do
+		o=$g
+		[ $g = bench ] && o=bench_go || o=hello_go
+		GO111MODULE=off GOFLAGS='' "$GO" build -o "$tmp/$o" "$top/bench/$g.go" ||
+			fail "cannot build $o"
+	done
+fi
+if [ -x "$tmp/bench_go" ]; then
+	printf '%-24s %12s %-8s %12s %7s\n' '# name' rt0 unit \
+		"$("$GO" version | awk '{ print $3 }')" go/rt0
+else
+	printf '%-24s %12s %-8s\n' '# name' rt0 unit
+fi
+for n in $names; do
+	case $n in
+	startup) startup ;;
+	boot) boot ;;
+	*) [ -x "$tmp/bench_rt0" ] && bench "$n" ;;
+	esac
+done
+exit $failed

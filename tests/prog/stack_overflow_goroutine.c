@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// stack_overflow_goroutine.c: a recursion without end on a goroutine; the others are shown as
+// well.
+
+#include "rt0.h"
+
+static volatile int last = -1; // never met; compilers warn of what they see has no end
+
+__attribute__((noinline)) static int
+f(int n)
+{
+	volatile char frame[1000];
+	if (n == last)
+		return 0;
+	frame[n % 1000] = 1;
+	return f(n + 1) + frame[n % 1000]; // here
+}
+
+static void
+runaway(void *done)
+{
+	rt0_printf("%d\n", f(0));
+	rt0_chan_close(done);
+}
+
+int
+main(void)
+{
+	rt0_gomaxprocs(1); // main waits before the other begins
+	rt0_chan *done = rt0_chan_make(0, 0);
+	rt0_go(runaway, done);
+	rt0_chan_recv(done, NULL);
+	return 0;
+}

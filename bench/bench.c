@@ -471,7 +471,9 @@ cpums(void)
 	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-// A hundred goroutines are parked and this one is in a long system call: what still wakes up?
+// A hundred goroutines are parked and this one is in a long system call: what still wakes up? The
+// first look itself starts sysmon's back-off anew; its few dozen wake-ups are counted here and in
+// Go alike, and a thread that wakes for ever shows far above them.
 static void
 idle(void)
 {

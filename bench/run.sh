@@ -62,12 +62,14 @@ fail() {
 	failed=1
 }
 
-# cc OUTPUT ARGS...: one program. The include directory is the only one a user of rt0 needs.
+# cc OUTPUT ARGS...: one program. What the linker has to say about dlopen in static programs is
+# shown only if it fails.
 cc() {
 	cc_out=$1
 	shift
 	# shellcheck disable=SC2086 # CFLAGS is a list
-	$CC -std=gnu11 $CFLAGS -I"$top/include" -o "$tmp/$cc_out" "$@" || fail "cannot build $cc_out"
+	$CC -std=gnu11 $CFLAGS -I"$top/include" -o "$tmp/$cc_out" "$@" 2>"$tmp/cc.err" ||
+		{ cat "$tmp/cc.err" >&2; fail "cannot build $cc_out"; }
 }
 
 # limited COMMAND...: a run that hangs is a failure, not the end of the benchmarks.

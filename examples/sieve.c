@@ -30,7 +30,7 @@ filter(void *arg)
 	struct filter f = *(struct filter *)arg;
 	rt0_free(arg);
 	int i;
-	RT0_RANGE(f.in, i) {
+	RT0_RANGE (f.in, i) {
 		if (i % f.prime != 0)
 			rt0_chan_send(f.out, &i);
 	}

@@ -197,7 +197,9 @@ static void
 fold_init(void)
 {
 	for (int c = 0; c < 256; c++)
-		fold[c] = c >= 0x80 || (c >= 'a' && c <= 'z') ? c : c >= 'A' && c <= 'Z' ? c + 32 : 0;
+		fold[c] = c >= 0x80 || (c >= 'a' && c <= 'z') ? c
+		    : c >= 'A' && c <= 'Z'                    ? c + 32
+							      : 0;
 }
 
 static void
@@ -357,7 +359,7 @@ static void
 merger(void *done)
 {
 	struct file *f;
-	RT0_RANGE(run.results, f)
+	RT0_RANGE (run.results, f)
 		merge(f);
 	rt0_chan_close(done);
 }
@@ -424,7 +426,8 @@ dir_read(const char *path, struct name **out)
 			continue;
 		int type = e->d_type;
 		struct stat st;
-		if (type == DT_UNKNOWN && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (type == DT_UNKNOWN &&
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			type = IFTODT(st.st_mode);
 		if (type != DT_REG && type != DT_DIR)
 			continue;
@@ -494,8 +497,8 @@ number(const char *s, char option, long min, long max)
 	errno = 0;
 	long n = strtol(s, &end, 10);
 	if (end == s || *end != '\0' || errno != 0 || n < min || n > max) {
-		fprintf(stderr, "wordfreq: -%c wants a number from %ld to %ld, not \"%s\"\n", option,
-		        min, max, s);
+		fprintf(stderr, "wordfreq: -%c wants a number from %ld to %ld, not \"%s\"\n",
+		    option, min, max, s);
 		exit(EXIT_USAGE);
 	}
 	return n;
@@ -582,9 +585,9 @@ main(int argc, char **argv)
 	if (!written)
 		perror("wordfreq: standard output");
 	fprintf(stderr,
-	        "%llu files, %llu bytes, %llu words, %zu different; %llu unreadable, %llu binary\n",
-	        (unsigned long long)run.nfiles, (unsigned long long)run.nbytes,
-	        (unsigned long long)run.nwords, run.total.n, (unsigned long long)run.nfailed,
-	        (unsigned long long)run.nbinary);
+	    "%llu files, %llu bytes, %llu words, %zu different; %llu unreadable, %llu binary\n",
+	    (unsigned long long)run.nfiles, (unsigned long long)run.nbytes,
+	    (unsigned long long)run.nwords, run.total.n, (unsigned long long)run.nfailed,
+	    (unsigned long long)run.nbinary);
 	return run.nfailed > 0 || !written ? EXIT_SOME : 0;
 }

@@ -382,6 +382,14 @@ runtime_wakeafterput(void)
 		runtime_wakep();
 }
 
+// newqdeep tells whether the owner of pp has started n goroutines or more that have not run yet.
+enum { NEWQDEEP = 128 };
+static inline bool
+runtime_newqdeep(struct p *pp, int32_t n)
+{
+	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
+}
+
 static inline struct m *
 acquirem(void)
 {

@@ -129,7 +129,7 @@ struct g {
 	struct stack segment;  // inside rt0_morestack: the stack in use
 };
 
-enum { NRUNQ = 256, MAXPROCS = 1024 };
+enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
 #define STACKPREEMPT ((uintptr_t)-1314) // as Go's stackPreempt: above every stack
 
 struct lockheld {
@@ -172,7 +172,7 @@ struct m {
 	uint32_t syscalltick;
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
-	uintptr_t thread;  // hosted: pthread_t
+	uintptr_t thread;  // pure: the stack that newosproc mapped
 	struct lockheld held; // DEBUG
 };
 
@@ -181,6 +181,7 @@ struct sysmontick {
 	uint32_t schedtick, syscalltick;
 	int64_t schedwhen, syscallwhen; // ns
 	uint64_t nswitch;
+	int64_t oldestwhen; // ns
 };
 
 struct p {
@@ -203,7 +204,7 @@ struct p {
 	uint32_t runqhead __attribute__((aligned(64)));  // anybody, by CAS
 	uint32_t newqtop;                                // anybody, by CAS
 	struct g *runq[NRUNQ];
-	struct g *newq[NRUNQ];
+	struct g *newq[NNEWQ];
 
 	// owner only (or who has stopped the world):
 	struct g *gfree;      // dead goroutines with default stacks, warm, last in first out
@@ -239,6 +240,7 @@ struct schedt {
 	struct m *allm;     // newest first; readers need no lock
 	struct m *extram;   // extraM.lock: ms for foreign threads, not in use
 	struct mutex extralock;
+	uint64_t nwake;     // lock: how often a sleeping m was woken
 	int32_t nmextra;    // atomic: extra ms in the list or in use
 	// newmhandoff.lock:
 	struct mutex newmlock;
@@ -259,7 +261,6 @@ struct schedt {
 	uint32_t sysmonstarted;
 	uint32_t stopping; // rt0_stop: threads are to end
 	int32_t ngsys;      // system goroutines
-	uint64_t nwake;     // futex wakes of ms, for schedtrace and the benchmarks
 	// constant while the world runs (changed by stopTheWorld only):
 	int32_t gomaxprocs;
 	bool solo;          // gomaxprocs == 1: nobody else can hold a p ("solo rule", runtime.h)

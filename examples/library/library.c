@@ -34,7 +34,7 @@ worker(void *arg)
 	(void)arg;
 	int n;
 	long sum = 0;
-	RT0_RANGE(jobs, n)
+	RT0_RANGE (jobs, n)
 		sum += n;
 	rt0_chan_send(sums, &sum);
 }
@@ -90,7 +90,7 @@ main(int argc, char **argv)
 		}
 		if (rounds == 0)
 			printf("%d threads sent %d numbers; goroutines summed %ld\n", THREADS,
-			       NUMBERS, total);
+			    NUMBERS, total);
 		if (total != (long)NUMBERS * (NUMBERS - 1) / 2)
 			return 1;
 	}

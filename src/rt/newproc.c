@@ -166,7 +166,10 @@ runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
 	if (unlikely(!sched.sysmonstarted) && sched.mainstarted)
 		runtime_startsysmon();
 	runtime_wakeafterput();
-	runtime_preemptpoint(gp);
+	if (unlikely(runtime_newqdeep(gp->m->p, NEWQDEEP)) && gp == gp->m->curg && gp->m->locks == 0 && gp->lockedm == NULL)
+		runtime_mcall(runtime_gosched_m);
+	else
+		runtime_preemptpoint(gp);
 }
 
 struct goargs {

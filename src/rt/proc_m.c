@@ -330,6 +330,7 @@ runtime_startm(struct p *pp, bool spinning)
 		releasem(me);
 		return;
 	}
+	sched.nwake++;
 	runtime_unlock(&sched.lock);
 	if (mp->spinning)
 		runtime_throw("startm: m is spinning");
@@ -337,7 +338,6 @@ runtime_startm(struct p *pp, bool spinning)
 		runtime_throw("startm: m has p");
 	mp->spinning = spinning;
 	mp->nextp = pp;
-	atomic_storerlx(&sched.nwake, sched.nwake + 1);
 	runtime_notewakeup(&mp->park);
 	releasem(me);
 }

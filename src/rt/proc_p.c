@@ -73,7 +73,7 @@ static void
 pinit(struct p *pp, int32_t id)
 {
 	pp->id = id;
-	pp->status = Pgcstop;
+	atomic_storerlx(&pp->status, Pgcstop);
 	pp->fastrand = (uint32_t)runtime_rand() | 1;
 	if (pp->mcache == NULL)
 		pp->mcache = runtime_allocmcache();

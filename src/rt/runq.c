@@ -9,9 +9,12 @@
 //          goroutines is so walked depth first and a million-leaf tree needs dozens of stacks,
 //          not a million (Go's FIFO walks it breadth first). Chase and Lev's deque, with the
 //          memory orders of Lê et al., PPoPP 2013; bounded, no growing.
-//          The newest first could starve the oldest: every 1024th pick takes the oldest, and so
-//          does one after sysmon has set oldest, which it does once a time slice.
-// Full ring or deque: half of it moves to sched.runq at once: one lock per 128 goroutines.
+//          The newest first could starve the oldest: once a time slice sysmon has the
+//          oldest run first. Not by counting picks: every oldest one taken out of turn opens another
+//          branch of such a tree, and with it hundreds of stacks.
+// A goroutine that starts many without waiting (newqdeep) is made to yield, so that they run, end, and
+// leave their warm stacks to the next. The ring then gets every 16th pick, otherwise every second.
+// Full ring or deque: half of it moves to sched.runq at once: one lock per 128 goroutines or more.
 //
 // Under the solo rule (runtime.h) no thief exists, and the CASes are plain stores.
 //
@@ -88,7 +91,7 @@ newqsteal(struct p *pp, bool *retry)
 	uint32_t b = atomic_loadacq(&pp->newqbottom);
 	if ((int32_t)(b - top) <= 0)
 		return NULL;
-	struct g *gp = atomic_loadrlx(&pp->newq[top % NRUNQ]);
+	struct g *gp = atomic_loadrlx(&pp->newq[top % NNEWQ]);
 	if (!atomic_cas(&pp->newqtop, top, top + 1)) {
 		*retry = true;
 		return NULL;
@@ -102,7 +105,7 @@ newqputslow(struct p *pp)
 {
 	struct gqueue q = {NULL, NULL};
 	int32_t n = 0;
-	for (bool retry = false; n < NRUNQ / 2; n++) {
+	for (bool retry = false; n < NNEWQ / 2; n++) {
 		struct g *gp = newqsteal(pp, &retry);
 		if (gp == NULL)
 			break; // thieves make room as well
@@ -127,8 +130,8 @@ runtime_newqput(struct p *pp, struct g *gp)
 	for (;;) {
 		uint32_t b = pp->newqbottom;
 		// Acquire: a thief has read the slot before top that we are to reuse.
-		if (likely(b - atomic_loadacq(&pp->newqtop) < NRUNQ)) {
-			atomic_storerlx(&pp->newq[b % NRUNQ], gp);
+		if (likely(b - atomic_loadacq(&pp->newqtop) < NNEWQ)) {
+			atomic_storerlx(&pp->newq[b % NNEWQ], gp);
 			atomic_storerel(&pp->newqbottom, b + 1); // pairs with the acquire in newqsteal
 			return;
 		}
@@ -147,13 +150,13 @@ newqget(struct p *pp)
 	b--;
 	atomic_storerlx(&pp->newqbottom, b);
 	if (sched.solo)
-		return pp->newq[b % NRUNQ];
+		return pp->newq[b % NNEWQ];
 	// Our bottom is out before we read top: pairs with the fence in newqsteal.
 	atomic_fence();
 	top = atomic_loadrlx(&pp->newqtop);
 	struct g *gp = NULL;
 	if ((int32_t)(b - top) >= 0) {
-		gp = atomic_loadrlx(&pp->newq[b % NRUNQ]);
+		gp = atomic_loadrlx(&pp->newq[b % NNEWQ]);
 		if (b != top)
 			return gp;
 		// The last one: a thief may want it too.
@@ -201,7 +204,7 @@ runtime_runqget(struct p *pp, bool *inherittime)
 			return next;
 		}
 	}
-	if (unlikely(pp->schedtick % 1024 == 0 || atomic_loadrlx(&pp->oldest))) {
+	if (unlikely(atomic_loadrlx(&pp->oldest) != 0)) {
 		atomic_storerlx(&pp->oldest, 0);
 		for (bool retry = true; retry;) {
 			retry = false;
@@ -211,7 +214,8 @@ runtime_runqget(struct p *pp, bool *inherittime)
 		}
 	}
 	// By turns, so that neither those that yield nor those that spawn have it all.
-	if (pp->schedtick & 1) {
+	uint32_t turn = runtime_newqdeep(pp, NEWQDEEP / 2) ? 15 : 1;
+	if ((pp->schedtick & turn) == turn) {
 		gp = fifoget(pp);
 		return gp != NULL ? gp : newqget(pp);
 	}

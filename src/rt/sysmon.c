@@ -52,15 +52,24 @@ retake(int64_t now)
 			continue;
 		struct sysmontick *pd = &pp->sysmontick;
 		uint32_t s = atomic_loadacq(&pp->status);
-		if (s == Prunning) {
+		bool slice = false; // its goroutine has had its time
+		if (s == Prunning || s == Psyscall) {
 			uint32_t t = atomic_loadrlx(&pp->schedtick);
 			if (pd->schedtick != t) {
 				pd->schedtick = t;
 				pd->schedwhen = now;
 			} else if (pd->schedwhen + forcepreemptns <= now) {
+				// In a system call there is no m to ask: the p is taken below. A
+				// goroutine that does nothing but short calls would go on for ever.
+				slice = true;
 				runtime_preemptone(pp);
-				atomic_storerlx(&pp->oldest, 1);
 			}
+			if (pd->oldestwhen + forcepreemptns <= now) {
+				pd->oldestwhen = now;
+				atomic_storerlx(&pp->oldest, 1); // runq.c: newq
+			}
+		}
+		if (s == Prunning) {
 			// The same goroutine as a tick ago, others wait behind it, and a p is free.
 			uint64_t n = atomic_loadrlx(&pp->nswitch);
 			if (pd->nswitch == n && idle > 0 && !runtime_runqempty(pp)) {
@@ -70,7 +79,7 @@ retake(int64_t now)
 			pd->nswitch = n;
 		} else if (s == Psyscall) {
 			uint32_t t = atomic_loadrlx(&pp->syscalltick);
-			if (pd->syscalltick != t) {
+			if (!slice && pd->syscalltick != t) {
 				// The first tick that sees this call: it may be a short one.
 				pd->syscalltick = t;
 				pd->syscallwhen = now;
@@ -79,6 +88,7 @@ retake(int64_t now)
 			// Nothing to do for it, somebody else looks for work, not yet 10 ms: it stays.
 			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
 				continue;
+			pd->syscalltick = t;
 			// The m counts as running until it is back: no false deadlock when its p idles.
 			runtime_lock(&sched.lock);
 			sched.nmidlelocked--;
@@ -232,7 +242,8 @@ runtime_checkdead(void)
 	if (runtime_hosted != NULL) {
 		// Threads of ours that are on their way out are still in the kernel's count for a
 		// moment: ask again before believing that one is foreign.
-		for (int i = 0; runtime_getproccount() > runtime_mcount() + sched.m0gone; i++) {
+		// ThreadSanitizer has a thread of its own.
+		for (int i = 0; runtime_getproccount() > runtime_mcount() + sched.m0gone + RT0_TSAN; i++) {
 			if (i == (sched.nmfreed > 0 ? 20 : 0))
 				return;
 			runtime_usleep(500);

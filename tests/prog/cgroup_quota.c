@@ -41,15 +41,15 @@ make_group(int argc, char **argv)
 	if (argc > 1)
 		return;
 	unsetenv("GOMAXPROCS"); // it would decide
-	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu",
-	                                    "/sys/fs/cgroup/cpu,cpuacct"};
+	static const char *const roots[] = {
+	    "/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"};
 	bool made = false;
 	for (int i = 0; i < 3 && !made; i++) {
 		snprintf(dir, sizeof dir, "%s/rt0-test-%d", roots[i], (int)getpid());
 		if (mkdir(dir, 0755) != 0)
 			continue;
 		made = put("cpu.max", "100000 100000") ||
-		       (put("cpu.cfs_period_us", "100000") && put("cpu.cfs_quota_us", "100000"));
+		    (put("cpu.cfs_period_us", "100000") && put("cpu.cfs_quota_us", "100000"));
 		if (!made)
 			rmdir(dir);
 	}

@@ -56,7 +56,8 @@ try_all(int argc, char **argv)
 		snprintf(setting, sizeof setting, "failsys=%s:%d", argv[1], n);
 		setenv("GODEBUG", setting, 1);
 		launch(&r, argv[0], "again", RLIM_INFINITY);
-		bool said = strstr(r.err, "fatal error: ") != NULL || strstr(r.err, "rt0: ") != NULL;
+		bool said =
+		    strstr(r.err, "fatal error: ") != NULL || strstr(r.err, "rt0: ") != NULL;
 		if (r.status != 0 && !(r.status == 2 && said)) {
 			printf("%s: status %d\n%s", setting, r.status, r.err);
 			exit(1);

@@ -17,7 +17,7 @@ server(void *arg)
 {
 	(void)arg;
 	int v;
-	RT0_RANGE(work, v) {
+	RT0_RANGE (work, v) {
 		v *= ready;
 		rt0_chan_send(answers, &v);
 	}

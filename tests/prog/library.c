@@ -10,12 +10,12 @@
 
 #include "rt0.h"
 
-#define CHECK(x)                                                                                  \
-	do {                                                                                      \
-		if (!(x)) {                                                                       \
-			printf("line %d: not true: %s\n", __LINE__, #x);                          \
-			return 1;                                                                 \
-		}                                                                                 \
+#define CHECK(x)                                                                                   \
+	do {                                                                                       \
+		if (!(x)) {                                                                        \
+			printf("line %d: not true: %s\n", __LINE__, #x);                           \
+			return 1;                                                                  \
+		}                                                                                  \
 	} while (0)
 
 static int inits;

@@ -66,11 +66,10 @@ set_and_try(int argc, char **argv)
 	if (f != NULL)
 		fclose(f);
 	const char *why = getenv("RT0_TEST_OVERCOMMIT") == NULL ? "RT0_TEST_OVERCOMMIT is not set"
-	    : was != '0' && was != '1'                      ? "another test has changed it"
-	    : meminfo("CommitLimit:") < 2 * meminfo("Committed_AS:") + (2 << 20)
-	        ? "memory is short"
+	    : was != '0' && was != '1'                          ? "another test has changed it"
+	    : meminfo("CommitLimit:") < 2 * meminfo("Committed_AS:") + (2 << 20) ? "memory is short"
 	    : !write_setting('2') ? "it cannot be written"
-	                          : NULL;
+				  : NULL;
 	if (why != NULL) {
 		fprintf(stderr, "SKIP vm.overcommit_memory: %s\n", why);
 		exit(77);

@@ -7,7 +7,7 @@ static void
 square(void *c)
 {
 	int v;
-	RT0_RANGE(c, v)
+	RT0_RANGE (c, v)
 		rt0_printf("%d squared is %d\n", v, v * v);
 	rt0_exit(v == 0 ? 9 : 1);
 }
@@ -17,7 +17,7 @@ main(int argc, char **argv)
 {
 	const char *who = rt0_getenv("WHO");
 	rt0_printf("hello %s, %d arguments, last %s|%5.2f|%-4x|%c\n", who ? who : "?", argc - 1,
-	           argv[argc - 1], 3.14159, 255, '!');
+	    argv[argc - 1], 3.14159, 255, '!');
 	char *p = rt0_alloc(100000, 0);
 	for (int i = 0; i < 100000; i++)
 		if (p[i] != 0)

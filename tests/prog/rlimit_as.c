@@ -43,11 +43,12 @@ try_limits(int argc, char **argv)
 		struct launch_result r;
 		launch(&r, argv[0], "again", mib << 20);
 		bool clear = strstr(r.err, "out of memory") != NULL ||
-		             strstr(r.err, "cannot allocate") != NULL ||
-		             strstr(r.err, "cannot reserve") != NULL ||
-		             strstr(r.err, "error while loading shared libraries") != NULL ||
-		             strstr(r.err, "newosproc") != NULL;
-		bool ok = r.status == 0 || (mib < 4096 && clear && (r.status == 2 || r.status == 127));
+		    strstr(r.err, "cannot allocate") != NULL ||
+		    strstr(r.err, "cannot reserve") != NULL ||
+		    strstr(r.err, "error while loading shared libraries") != NULL ||
+		    strstr(r.err, "newosproc") != NULL;
+		bool ok =
+		    r.status == 0 || (mib < 4096 && clear && (r.status == 2 || r.status == 127));
 		if (!ok) {
 			printf("%lu MiB: status %d\n%s", (unsigned long)mib, r.status, r.err);
 			exit(1);

@@ -19,6 +19,8 @@ f(int n)
 static void
 runaway(void *done)
 {
+	for (int i = 0; i < 10; i++)
+		rt0_gosched(); // until main waits
 	rt0_printf("%d\n", f(0));
 	rt0_chan_close(done);
 }
@@ -26,7 +28,7 @@ runaway(void *done)
 int
 main(void)
 {
-	rt0_gomaxprocs(1); // main waits before the other begins
+	rt0_gomaxprocs(1);
 	rt0_chan *done = rt0_chan_make(0, 0);
 	rt0_go(runaway, done);
 	rt0_chan_recv(done, NULL);

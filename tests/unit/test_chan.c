@@ -208,7 +208,7 @@ consume_all(void *arg)
 {
 	struct link *l = arg;
 	int v, last[4] = {-1, -1, -1, -1};
-	RT0_RANGE(l->c, v) {
+	RT0_RANGE (l->c, v) {
 		CHECK(v >= 0 && v < 4 * PER);
 		CHECK_EQ(inc(&seen[v]), 1);
 		// One consumer sees each producer's numbers in their order.
@@ -285,7 +285,7 @@ TEST(chan_zero_size_elements_count_and_copy_nothing)
 		rt0_go(send_nothing, &l);
 		int n = 0;
 		unsigned char guard[2] = {0xa5, 0x5a};
-		RT0_RANGE(l.c, guard)
+		RT0_RANGE (l.c, guard)
 			n++;
 		CHECK_EQ(n, 100);
 		CHECK(guard[0] == 0xa5 && guard[1] == 0x5a);
@@ -297,8 +297,8 @@ TEST(chan_zero_size_elements_count_and_copy_nothing)
 	rt0_chan_free(c);
 }
 
-static const size_t sizes[] = {1,  2,  3,   7,    8,    9,    16,    24,
-                               31, 64, 127, 1000, 4096, 8191, 65535, 65536};
+static const size_t sizes[] = {
+    1, 2, 3, 7, 8, 9, 16, 24, 31, 64, 127, 1000, 4096, 8191, 65535, 65536};
 
 struct sized {
 	rt0_chan *c;
@@ -353,7 +353,7 @@ consumer(void *arg)
 {
 	struct link *l = arg;
 	int v;
-	RT0_RANGE(l->c, v) {
+	RT0_RANGE (l->c, v) {
 		if (primes[v % 10] == v)
 			rt0_gosched(); // stir the order
 		rt0_chan_send(l->c2, &v);
@@ -381,15 +381,15 @@ TEST_T(chan_multi_consumer_counts_and_sums, 30000)
 {
 	rt0_waitgroup wg = {0};
 	struct link l = {.c = rt0_chan_make(sizeof(int), NWORK),
-	                 .c2 = rt0_chan_make(sizeof(int), NWORK * 3),
-	                 .wg = &wg};
+	    .c2 = rt0_chan_make(sizeof(int), NWORK * 3),
+	    .wg = &wg};
 	rt0_waitgroup_add(&wg, NWORK);
 	for (int i = 0; i < NWORK; i++)
 		rt0_go(consumer, &l);
 	rt0_go(feeder, &l);
 	int n = 0, v;
 	int64_t sum = 0;
-	RT0_RANGE(l.c2, v) {
+	RT0_RANGE (l.c2, v) {
 		n++;
 		sum += v;
 	}
@@ -404,7 +404,7 @@ echo(void *arg)
 {
 	struct link *l = arg;
 	int v;
-	RT0_RANGE(l->c, v) {
+	RT0_RANGE (l->c, v) {
 		v++;
 		rt0_chan_send(l->c2, &v);
 	}
@@ -472,7 +472,7 @@ filter(void *arg)
 {
 	struct filter *f = arg;
 	int i;
-	RT0_RANGE(f->in, i)
+	RT0_RANGE (f->in, i)
 		if (i % f->prime != 0)
 			rt0_chan_send(f->out, &i);
 }
@@ -559,7 +559,7 @@ send_on_inner(void *arg)
 	rt0_chan *c = *(rt0_chan **)arg;
 	rt0_chan *inner;
 	int n = 0;
-	RT0_RANGE(c, inner) {
+	RT0_RANGE (c, inner) {
 		rt0_chan_send(inner, &n);
 		n++;
 	}
@@ -636,7 +636,8 @@ hop(void *arg)
 TEST_T(chan_ring_of_tokens_loses_none, 30000)
 {
 	for (int i = 0; i < RING; i++)
-		ring[i] = rt0_chan_make(sizeof(int), 4); // 64 places for 40 tokens: never full all round
+		ring[i] =
+		    rt0_chan_make(sizeof(int), 4); // 64 places for 40 tokens: never full all round
 	for (int i = 0; i < RING; i++)
 		rt0_go(hop, (void *)(intptr_t)i);
 	for (int i = 0; i < TOKENS; i++)

@@ -91,7 +91,7 @@ receiver(void *arg)
 {
 	struct foreign *f = arg;
 	int v;
-	RT0_RANGE(f->c, v) {
+	RT0_RANGE (f->c, v) {
 		rt0_mutex_lock(&f->m);
 		f->plain += v;
 		rt0_mutex_unlock(&f->m);
@@ -129,7 +129,7 @@ thread_receives_all(void *arg)
 {
 	struct foreign *f = arg;
 	int v, want = 1;
-	RT0_RANGE(f->c, v)
+	RT0_RANGE (f->c, v)
 		CHECK_EQ(v, want++);
 	CHECK_EQ(want, EACH + 1);
 	return NULL;
@@ -168,7 +168,7 @@ TEST(foreign_thread_ping_pongs_with_a_goroutine)
 		pthread_t t;
 		start(&t, 1, ping, &f);
 		int v;
-		RT0_RANGE(f.c, v) {
+		RT0_RANGE (f.c, v) {
 			v = -v;
 			rt0_chan_send(f.c2, &v);
 		}

@@ -78,7 +78,7 @@ TEST(lock_os_thread_block_and_resume)
 			struct locked l = {.c = rt0_chan_make(sizeof(int), cap)};
 			rt0_go(locked_sender, &l);
 			int v, n = 0;
-			RT0_RANGE(l.c, v)
+			RT0_RANGE (l.c, v)
 				CHECK_EQ(v, n++);
 			CHECK_EQ(n, 1000);
 		}
@@ -117,7 +117,7 @@ locked_echo(void *arg)
 	struct locked *l = arg;
 	rt0_lock_os_thread();
 	int v;
-	RT0_RANGE(l->c, v)
+	RT0_RANGE (l->c, v)
 		set(&l->n, v);
 	rt0_waitgroup_done(&l->wg);
 }
@@ -158,7 +158,8 @@ thread_exists(int tid)
 
 TEST(lock_os_thread_exit_ends_the_thread)
 {
-	rt0_lock_os_thread(); // main keeps the main thread, so that the others get threads of their own
+	rt0_lock_os_thread(); // main keeps the main thread, so that the others get threads of their
+			      // own
 	for (int i = 0; i < 10; i++) {
 		struct locked l = {.c = rt0_chan_make(0, 0)};
 		rt0_go(lock_and_leave, &l);
@@ -198,7 +199,8 @@ TEST(lock_os_thread_exit_on_the_main_thread_parks_it)
 {
 	rt0_gomaxprocs(4);
 	struct locked l = {0};
-	// Which thread a goroutine gets is the scheduler's choice: ask until one gets the main thread.
+	// Which thread a goroutine gets is the scheduler's choice: ask until one gets the main
+	// thread.
 	for (int tries = 0; tries < 20000 && !get(&l.stop); tries++) {
 		rt0_waitgroup_add(&l.wg, 1);
 		rt0_go(exit_locked_if_main_thread, &l);

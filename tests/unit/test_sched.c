@@ -576,8 +576,8 @@ static void
 sums_in_registers(void *arg)
 {
 	struct group *g = arg;
-	uint64_t seed = (uint64_t)inc(&g->token), a = seed, b = seed * 3, c = seed * 5, d = seed * 7,
-	         e = seed * 11;
+	uint64_t seed = (uint64_t)inc(&g->token), a = seed, b = seed * 3, c = seed * 5,
+		 d = seed * 7, e = seed * 11;
 	for (int i = 0; i < 1000; i++) {
 		a++, b += 2, c += 3, d += 4, e += 5;
 		rt0_gosched();

@@ -204,7 +204,7 @@ struct p {
 	uint32_t runqhead __attribute__((aligned(64)));  // anybody, by CAS
 	uint32_t newqtop;                                // anybody, by CAS
 	struct g *runq[NRUNQ];
-	struct g *newq[NNEWQ];
+	struct g **newq; // NNEWQ; constant once the world has started
 
 	// owner only (or who has stopped the world):
 	struct g *gfree;      // dead goroutines with default stacks, warm, last in first out
@@ -268,9 +268,8 @@ struct schedt {
 	int32_t ncpu;
 	bool mainstarted; // atomic: set once
 	bool islibrary, iscgo, secure;
-	int64_t lastpoll;
-	int64_t starttime;  // ns, monotonic: process entry, as far as we know
-	int64_t initdone;
+	uint32_t grown;    // atomic: runtime_grow has run
+	int32_t wantprocs; // GOMAXPROCS of the environment; 0: what the machine allows
 	struct mutex sysmonlock;
 };
 

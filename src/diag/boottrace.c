@@ -18,8 +18,8 @@ enum { NMARKS = BOOTSTEPS + 1 }; // the last place is for the one that ends the 
 static struct {
 	uint64_t tsc;
 	const char *step, *name;
-} marks[NMARKS];
-static uint32_t nmarks, limit = BOOTSTEPS; // limit 0: bootdone has run
+} marks[NMARKS] BOOTDATA;
+static uint32_t nmarks BOOTDATA, limit BOOTDATA = BOOTSTEPS; // limit 0: bootdone has run
 static uint32_t dropped;
 
 void

@@ -67,6 +67,14 @@ enter(void)
 
 	if (c != NULL)
 		return c;
+	runtime_mallocinit();
+	if (mp != NULL && mp->p != NULL) {
+		// The first allocation on this p.
+		mp->locks++;
+		mp->p->mcache = runtime_allocmcache();
+		mp->locks--;
+		return tryenter(mp);
+	}
 	c = runtime_nopcache();
 	if (mp != NULL)
 		mp->mallocing = 1;

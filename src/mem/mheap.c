@@ -33,7 +33,7 @@ static uintptr_t hint = 0xc000000000;
 _Alignas(PAGESIZE) struct mheap mheap; // the first page has all that a small program needs
 struct mcentral mcentral[NSPANCLASS];
 struct heaparena **arenas[ARENAL1];
-struct memstats memstats;
+struct memstats memstats BOOTDATA;
 
 static uint8_t bootheap[BOOTHEAP];
 

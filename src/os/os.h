@@ -32,12 +32,13 @@ bool runtime_sysGuard(void *p, size_t n);
 // sysGuardBatch: the same for many ranges, all or (false) perhaps some.
 bool runtime_sysGuardBatch(struct iovec_any *v, int n);
 void runtime_sysUnusedBatch(struct iovec_any *v, int n);
-extern size_t runtime_physPageSize, runtime_physHugePageSize;
+extern size_t runtime_physPageSize;
+size_t runtime_hugepagesize(void); // of transparent huge pages, bytes; 0: none. Reads a file, once
 
 // ---- threads and time (os_linux.c) ----
 void runtime_sysargs(int32_t argc, char **argv); // envp and auxv behind argv, with both fallbacks
-void runtime_osinit(void);                       // sched.ncpu, huge page size, reserved signals
-void runtime_osinit_mode(bool hosted);
+void runtime_osinit(void);                       // sched.ncpu, the clock's place
+int32_t runtime_oscpulimit(int32_t ncpu); // ncpu, or less if the cgroup allows less; reads files
 // newosproc starts a thread that runs mstart on mp->g0. Throws "newosproc" when it cannot.
 void runtime_newosproc(struct m *mp);
 RT0_NORETURN void runtime_exitthread(struct m *mp);

@@ -7,19 +7,17 @@
 #include "../os/linux/linux.h"
 #include "../types/type.h"
 
-struct schedt sched;
-struct g runtime_g0;
-struct m runtime_m0;
+struct schedt sched BOOTDATA;
+struct g runtime_g0 BOOTDATA;
+struct m runtime_m0 BOOTDATA;
 __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
-int32_t runtime_argc;
-char **runtime_argv;
-const struct hostedops *runtime_hosted;
-void (*runtime_main_main)(void); // the program; set before rt0_go
+int32_t runtime_argc BOOTDATA;
+char **runtime_argv BOOTDATA;
+const struct hostedops *runtime_hosted BOOTDATA;
+void (*runtime_main_main)(void) BOOTDATA; // the program; set before rt0_go
 struct cpufeatures runtime_cpu;
-int64_t runtime_ticks0, runtime_ns0; // one moment by both clocks, for conversion
+uint64_t runtime_ticks0 BOOTDATA; // time stamp counter at boot
 
-extern uint32_t runtime_cpuid1[4] HIDDEN;
-void runtime_gcrashinit(void) HIDDEN;
 
 // check proves what the rest of the code takes for granted about the compiler and the machine.
 void
@@ -74,22 +72,27 @@ runtime_args(int32_t argc, char **argv)
 	runtime_sysargs(argc, argv);
 }
 
+uint8_t runtime_isIntel, runtime_lfenceBeforeRdtsc; // only Intel promises that LFENCE orders RDTSC
+uint32_t runtime_processorVersionInfo;
+
+// cpuinit reads CPUID, when somebody first needs to know. Idempotent: two threads may do it at once.
 void
 runtime_cpuinit(void)
 {
-	uint32_t c = runtime_cpuid1[2], b = 0, a, d, xcr0 = 0;
+	uint32_t max, a, b, c, d, xa = 0, xd;
+	__asm__("cpuid" : "=a"(max), "=b"(b), "=c"(c), "=d"(d) : "a"(0), "c"(0));
+	bool intel = b == 0x756e6547 && d == 0x49656e69 && c == 0x6c65746e; // GenuineIntel
+	runtime_isIntel = runtime_lfenceBeforeRdtsc = intel;
+	if (max == 0)
+		return;
+	__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+	runtime_processorVersionInfo = a;
 	if (c & 1u << 27) // OSXSAVE
-		__asm__("xgetbv" : "=a"(xcr0), "=d"(d) : "c"(0));
-	bool ymm = (xcr0 & 6) == 6;
-	uint32_t max, c7;
-	__asm__("cpuid" : "=a"(max), "=b"(b), "=c"(c7), "=d"(d) : "a"(0), "c"(0));
-	b = 0;
-	if (max >= 7)
-		__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c7), "=d"(d) : "a"(7), "c"(0));
+		__asm__("xgetbv" : "=a"(xa), "=d"(xd) : "c"(0));
+	bool ymm = (xa & 6) == 6; // the kernel saves them
 	runtime_cpu = (struct cpufeatures){
 	    .sse3 = c & 1, .pclmulqdq = c >> 1 & 1, .ssse3 = c >> 9 & 1, .fma = ymm && (c >> 12 & 1), .sse41 = c >> 19 & 1,
-	    .sse42 = c >> 20 & 1, .popcnt = c >> 23 & 1, .aes = c >> 25 & 1, .avx = ymm && (c >> 28 & 1), .bmi1 = b >> 3 & 1,
-	    .avx2 = ymm && (b >> 5 & 1), .bmi2 = b >> 8 & 1, .erms = b >> 9 & 1, .avx512f = (xcr0 & 0xe6) == 0xe6 && (b >> 16 & 1),
+	    .sse42 = c >> 20 & 1, .popcnt = c >> 23 & 1, .aes = c >> 25 & 1, .avx = ymm && (c >> 28 & 1),
 	};
 }
 
@@ -108,9 +111,7 @@ runtime_schedinit(void)
 	runtime_bootmark("schedinit/worldStopped");
 	atomic_storerlx(&sched.gcwaiting, 0); // nobody else exists: the world is stopped by nature
 	runtime_bootmark("schedinit/ticks");
-	runtime_ns0 = runtime_nanotime();
-	runtime_ticks0 = (int64_t)cputicks();
-	sched.starttime = runtime_ns0;
+	runtime_ticks0 = cputicks(); // its rate is measured by who needs it: boottrace.c
 	runtime_bootmark("schedinit/moduledataverify");
 	runtime_moduledataverify();
 	runtime_bootmark("schedinit/stackinit");
@@ -118,13 +119,13 @@ runtime_schedinit(void)
 	runtime_bootmark("schedinit/randinit");
 	runtime_randinit(); // before malloc, which wants random numbers
 	runtime_bootmark("schedinit/mallocinit");
-	runtime_mallocinit();
+	// The heap's tables are made by the first allocation: many a program makes none (malloc.c).
 	runtime_bootmark("schedinit/godebug");
 	runtime_earlydebugvars();
 	runtime_bootmark("schedinit/cpuinit");
-	runtime_cpuinit(); // before alginit
+	// Before alginit, and as late: cpuinit runs when the features are first asked for.
 	runtime_bootmark("schedinit/alginit");
-	runtime_alginit(); // before any map
+	// Before any map: by the first hash (alg.c).
 	runtime_bootmark("schedinit/mcommoninit");
 	runtime_mcommoninit(&runtime_m0, -1);
 	runtime_bootmark("schedinit/modulesinit");
@@ -151,12 +152,12 @@ runtime_schedinit(void)
 	runtime_bootmark("schedinit/gcinit");
 	runtime_gcinit();
 	runtime_bootmark("schedinit/gcrash");
-	runtime_gcrashinit();
+	// The crash stack is static: panic.c.
 	runtime_bootmark("schedinit/procresize");
-	sched.lastpoll = runtime_ns0;
-	int32_t procs = runtime_gomaxprocsenv(sched.ncpu);
+	if (*runtime_gogetenvor("GOMAXPROCS", "") != 0)
+		sched.wantprocs = runtime_gomaxprocsenv(sched.ncpu);
 	runtime_lock(&sched.lock);
-	struct p *runnable = runtime_procresize(procs);
+	struct p *runnable = runtime_procresize(1); // the others come with the first go statement: grow
 	runtime_unlock(&sched.lock);
 	if (runnable != NULL)
 		runtime_throw("unknown runnable goroutine during bootstrap");
@@ -188,13 +189,6 @@ runtime_restart(void)
 	runtime_mstart();
 }
 
-static void
-startsysmon_early(void *arg)
-{
-	(void)arg;
-	runtime_startsysmon();
-}
-
 // main is the main goroutine: init tasks, then the program, with the main thread to itself until main.main.
 void
 runtime_main(void *arg)
@@ -203,11 +197,10 @@ runtime_main(void *arg)
 	runtime_bootmark("runtime_main");
 	atomic_storerel(&sched.mainstarted, true); // newproc may start threads from here on
 	if (debug.schedtrace > 0)
-		runtime_systemstack(startsysmon_early, NULL); // others can wait: sysmon.c
+		runtime_grow();
 	runtime_lockOSThread();
 	if (getg()->m != &runtime_m0)
 		runtime_throw("runtime.main not on m0");
-	sched.initdone = runtime_nanotime(); // runtimeInitTime: inittrace counts from here
 	runtime_bootmark("runtime_main/doinit");
 	runtime_doinit();
 	runtime_unlockOSThread();

@@ -18,10 +18,10 @@ enum { STACKLIMIT = 1000000000 }; // bytes, for GODEBUG=stacksize; goroutine 1 m
 struct debugvars debug = {.failsys = -1, .stacksize = STACKDEFAULT};
 int32_t runtime_gogc = 100;
 int64_t runtime_memlimit = INT64_MAX;
-char **runtime_envp; // set before boot by who knows better; NULL: what lies behind argv
+char **runtime_envp BOOTDATA; // set before boot by who knows better; NULL: what lies behind argv
 
 static char *noargs[] = {NULL, NULL};
-static bool debugparsed;
+static bool debugparsed BOOTDATA;
 
 // ---- arguments and environment ----
 
@@ -73,6 +73,14 @@ runtime_goenvs(void)
 }
 
 // ---- numbers ----
+
+// gogetenvor is gogetenv with none for a variable that is not set.
+const char *
+runtime_gogetenvor(const char *name, const char *none)
+{
+	const char *s = runtime_gogetenv(name);
+	return s != NULL ? s : none;
+}
 
 // atoi reads a decimal number with an optional minus, all of s[0..n); false: it is not one, or it
 // does not fit.
@@ -188,6 +196,7 @@ static const struct {
     {"futex", 202},
     {"sched_setaffinity", 203},
     {"sched_getaffinity", 204},
+    {"getdents64", 217},
     {"set_tid_address", 218},
     {"timer_create", 222},
     {"timer_settime", 223},
@@ -203,6 +212,7 @@ static const struct {
     {"epoll_create1", 291},
     {"pipe2", 293},
     {"prlimit64", 302},
+    {"process_vm_readv", 310},
     {"getrandom", 318},
     {"membarrier", 324},
     {"rseq", 334},

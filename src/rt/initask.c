@@ -20,13 +20,13 @@ enum { White = 0, Grey = 1, Black = 2 }; // rt0_inittask.mark during a walk
 
 int64_t runtime_runtimeInitTime; // ns: when doinit first ran; what inittrace counts from
 
-static struct rt0_inittask *registered; // atomic: newest first; pushed by anybody, taken whole
-static rt0_mutex initlock;              // guards all below; the goroutine may park under it
-static uint64_t initowner;              // atomic: goid of who holds initlock, 0: nobody
-static struct rt0_inittask *known;      // in registration order
-static struct rt0_inittask **knowntail = &known;
-static struct rt0_inittask **runfrom = &known; // the link to the first that doinit has not seen
-static size_t nknown;
+static struct rt0_inittask *registered BOOTDATA; // atomic: newest first; pushed by anybody, taken whole
+static rt0_mutex initlock BOOTDATA;              // guards all below; the goroutine may park under it
+static uint64_t initowner BOOTDATA;              // atomic: goid of who holds initlock, 0: nobody
+static struct rt0_inittask *known BOOTDATA;      // in registration order
+static struct rt0_inittask **knowntail BOOTDATA = &known;
+static struct rt0_inittask **runfrom BOOTDATA = &known; // the link to the first that doinit has not seen
+static size_t nknown BOOTDATA;
 
 // What a check needs, in one block of memory.
 struct walk {
@@ -281,7 +281,8 @@ doinit1(struct rt0_inittask *t)
 void
 runtime_doinit(void)
 {
-	if (runtime_runtimeInitTime == 0)
+	// Finding the clock costs two page faults: only who traces asks.
+	if (debug.inittrace != 0 && runtime_runtimeInitTime == 0)
 		runtime_runtimeInitTime = runtime_nanotime();
 	bool mine = lockinit();
 	// Again as long as there is something: a task may have loaded a library that registered

@@ -156,6 +156,8 @@ runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
 	if (unlikely(fn == NULL))
 		runtime_fatal("go of nil func value");
 	struct g *gp = getg();
+	if (unlikely(!sched.grown))
+		runtime_grow();
 	struct g *newg = runtime_newproc1(fn, arg, gp, callerpc, 0);
 	if (unlikely(newg == NULL)) {
 		runtime_print("runtime: cannot allocate a %d-byte goroutine stack (%lu goroutine stack bytes in use)\n",
@@ -163,8 +165,6 @@ runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
 		runtime_throw("out of memory");
 	}
 	runtime_newqput(gp->m->p, newg);
-	if (unlikely(!sched.sysmonstarted) && sched.mainstarted)
-		runtime_startsysmon();
 	runtime_wakeafterput();
 	if (unlikely(runtime_newqdeep(gp->m->p, NEWQDEEP)) && gp == gp->m->curg && gp->m->locks == 0 && gp->lockedm == NULL)
 		runtime_mcall(runtime_gosched_m);
@@ -218,14 +218,13 @@ goattr(void *arg)
 		return;
 	}
 	struct g *gp = getg();
+	runtime_grow();
 	struct g *newg = runtime_newproc1(a->fn, a->arg, gp, a->pc, size);
 	if (newg == NULL) {
 		a->result = -12; // ENOMEM
 		return;
 	}
 	runtime_runqput(gp->m->p, newg, false);
-	if (!sched.sysmonstarted && sched.mainstarted)
-		runtime_startsysmon();
 	runtime_wakeafterput();
 }
 
@@ -263,7 +262,7 @@ runtime_livecount(void)
 {
 	int64_t n = runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ngfree);
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		struct p *pp = atomic_loadacq(&allp[i]);
+		struct p *pp = runtime_pat(i);
 		if (pp != NULL)
 			n -= atomic_loadrlx(&pp->ngfree);
 	}

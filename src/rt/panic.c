@@ -12,16 +12,17 @@
 uint32_t runtime_panicking;
 static struct mutex paniclk; // held by the m that reports, until the end
 
-// The crash stack: for faults on g0 and on the signal stack, whose own stack cannot be trusted.
-enum { CRASHSTACK = 16 << 10, CRASHGUARD = 1000 };
+// The crash stack (Go's gcrash): for a fault while a fault is being reported, when neither the
+// goroutine's stack nor the signal stack can be trusted.
+enum { CRASHSTACK = 16 << 10 };
 static char gcrashstack[CRASHSTACK] __attribute__((aligned(16)));
-static struct g gcrash;
 
-void
-runtime_gcrashinit(void)
+static void
+panicduringpanic(void *arg)
 {
-	gcrash.stack = (struct stack){(uintptr_t)gcrashstack, (uintptr_t)gcrashstack + CRASHSTACK};
-	gcrash.stackguard0 = gcrash.stackguard1 = gcrash.stack.lo + CRASHGUARD;
+	(void)arg;
+	runtime_print("panic during panic\n");
+	runtime_exitprocess(3);
 }
 
 // startpanic lets one m report. A thread without a g has no m to remember: it reports too.
@@ -43,8 +44,8 @@ startpanic(void)
 	case 1:
 		// Something failed while we were reporting. Say so, once, without a traceback.
 		mp->dying = 2;
-		runtime_print("panic during panic\n");
-		runtime_exitprocess(3);
+		runtime_callon(panicduringpanic, NULL, (uintptr_t)gcrashstack + CRASHSTACK);
+		__builtin_unreachable();
 	default:
 		runtime_exitprocess(5);
 	}

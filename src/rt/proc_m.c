@@ -616,6 +616,7 @@ callbackmain(void *arg)
 {
 	struct callback *cb = arg;
 	runtime_exitsyscall();
+	runtime_grow();
 	cb->fn(cb->arg);
 	runtime_mcall(runtime_callbackdone);
 }

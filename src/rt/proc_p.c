@@ -5,7 +5,8 @@
 // whoever wins the CAS has it: the m that comes back, sysmon (retake), or stopTheWorld.
 #include "../runtime.h"
 
-struct p *allp[MAXPROCS];
+static struct p *allp0[8] BOOTDATA;
+struct p **allp BOOTDATA = allp0;
 
 // ---- idle list; sched.lock is held ----
 
@@ -75,8 +76,13 @@ pinit(struct p *pp, int32_t id)
 	pp->id = id;
 	atomic_storerlx(&pp->status, Pgcstop);
 	pp->fastrand = (uint32_t)runtime_rand() | 1;
-	if (pp->mcache == NULL)
-		pp->mcache = runtime_allocmcache();
+}
+
+static void
+newqinit(struct p *pp)
+{
+	if (pp->newq == NULL)
+		pp->newq = runtime_persistentalloc(NNEWQ * sizeof pp->newq[0], 64, &memstats.other_sys);
 }
 
 // procresize makes n processors. World stopped, sched.lock held, on g0 or before there is anything.
@@ -84,16 +90,25 @@ pinit(struct p *pp, int32_t id)
 struct p *
 runtime_procresize(int32_t n)
 {
-	static struct p p0; // boot makes no call for it
+	static struct p p0 BOOTDATA; // boot makes no call for it
 	struct m *mp = getg()->m;
 	int32_t old = sched.gomaxprocs;
 	if (n < 1 || n > MAXPROCS)
 		runtime_throw("procresize: invalid arg");
+	if (n > (int32_t)NELEM(allp0) && allp == allp0) {
+		// The old array stays for sysmon, which may be reading it.
+		struct p **ps = runtime_persistentalloc(MAXPROCS * sizeof *ps, 64, &memstats.other_sys);
+		for (size_t i = 0; i < NELEM(allp0); i++)
+			ps[i] = allp0[i];
+		atomic_storerel(&allp, ps); // pairs with runtime_pat
+	}
 	for (int32_t i = 0; i < n; i++) {
 		if (allp[i] == NULL)
 			atomic_storerel(&allp[i], i == 0 ? &p0 : runtime_persistentalloc(sizeof(struct p), 64, &memstats.other_sys));
 		if (i >= old)
 			pinit(allp[i], i);
+		if (n > 1 || sched.mainstarted) // not at boot, which starts one goroutine only
+			newqinit(allp[i]);
 	}
 	struct p *mine = mp->p;
 	if (mine != NULL && mine->id >= n) {
@@ -372,10 +387,33 @@ runtime_startTheWorld(void)
 	starttheworld(sched.gomaxprocs);
 }
 
+// grow is what the boot leaves for the first go statement (or call from a foreign thread, or
+// question about GOMAXPROCS): reading the cgroup's limit, the other processors, sysmon. One goroutine
+// needs none of them, and together they cost more than the rest of the boot.
+void
+runtime_grow(void)
+{
+	if (likely(sched.grown) || !sched.mainstarted || atomic_xchg(&sched.grown, 1) != 0)
+		return;
+	runtime_mallocinit();
+	if (sched.wantprocs == 0)
+		sched.wantprocs = runtime_oscpulimit(sched.ncpu);
+	if (sched.wantprocs > MAXPROCS)
+		sched.wantprocs = MAXPROCS;
+	runtime_stopTheWorld();
+	starttheworld(sched.wantprocs);
+	runtime_startsysmon();
+}
+
 static void
 gomaxprocs_g(void *arg)
 {
 	int *n = arg;
+	runtime_grow();
+	if (*n < 1 || *n == sched.gomaxprocs) {
+		*n = sched.gomaxprocs;
+		return;
+	}
 	int want = *n > MAXPROCS ? MAXPROCS : *n;
 	runtime_stopTheWorld();
 	*n = sched.gomaxprocs;
@@ -385,9 +423,6 @@ gomaxprocs_g(void *arg)
 int
 rt0_gomaxprocs(int n)
 {
-	int old = atomic_loadrlx(&sched.gomaxprocs);
-	if (n < 1 || n == old)
-		return old;
 	if (getg() == NULL) {
 		if (runtime_callback(gomaxprocs_g, &n) < 0)
 			return -107; // ENOTCONN

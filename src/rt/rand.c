@@ -11,8 +11,8 @@
 // prints the seed.
 #include "../runtime.h"
 
-static uint64_t seed;   // constant after randinit
-static uint64_t shared; // atomic: the state of the generator for threads without a g
+static uint64_t seed BOOTDATA;   // constant after randinit
+static uint64_t shared BOOTDATA; // atomic: the state of the generator for threads without a g
 
 #define WYSTEP 0xa0761d6478bd642full // odd, so the state walks through all 2^64 values
 #define WYMIX 0xe7037ed1a0b428dbull

@@ -7,8 +7,7 @@
 // for what the runnext-only dance (runq.c) left lying, gives pages of dead stacks back, and
 // prints schedtrace.
 //
-// It starts with the first go statement, or call from a foreign thread, after main has begun: for one
-// goroutine alone there is nothing to watch, and a thread costs more than the rest of the boot.
+// It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
 static const int64_t forcepreemptns = 10 * MS;
@@ -36,8 +35,8 @@ void
 runtime_preemptall(void)
 {
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
-		if (atomic_loadrlx(&atomic_loadacq(&allp[i])->status) == Prunning)
-			runtime_preemptone(allp[i]);
+		if (atomic_loadrlx(&runtime_pat(i)->status) == Prunning)
+			runtime_preemptone(runtime_pat(i));
 }
 
 // retake looks at every p. Returns whether it did anything.
@@ -47,7 +46,7 @@ retake(int64_t now)
 	bool did = false;
 	int32_t idle = atomic_loadrlx(&sched.npidle);
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		struct p *pp = atomic_loadacq(&allp[i]);
+		struct p *pp = runtime_pat(i);
 		if (pp == NULL)
 			continue;
 		struct sysmontick *pd = &pp->sysmontick;

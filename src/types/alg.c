@@ -160,6 +160,8 @@ memhashaes(const void *ptr, uint64_t seed, size_t n)
 
 // ---- which one ----
 
+static uint32_t algstate; // atomic: 0 not yet, 1 being made, 2 ready
+
 void
 runtime_alginit(void)
 {
@@ -168,12 +170,26 @@ runtime_alginit(void)
 		    runtime_rand() | 1; // odd: never zero, which would swallow what it meets
 		aeskey[i] = (v2di){(long long)runtime_rand(), (long long)runtime_rand()};
 	}
+	runtime_cpuinit();
 	useaes = runtime_cpu.aes;
+	atomic_storerel(&algstate, 2);
+}
+
+// algready runs alginit before the first hash: a program that hashes nothing pays nothing.
+static NOINLINE void
+algready(void)
+{
+	if (atomic_cas(&algstate, 0, 1))
+		runtime_alginit();
+	while (atomic_loadacq(&algstate) != 2)
+		procyield(10); // another thread is at it
 }
 
 uint64_t
 runtime_memhash(const void *p, uint64_t seed, size_t n)
 {
+	if (unlikely(atomic_loadacq(&algstate) != 2))
+		algready();
 	return useaes ? memhashaes(p, seed, n) : runtime_memhashfallback(p, seed, n);
 }
 

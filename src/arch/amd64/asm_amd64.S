@@ -310,29 +310,7 @@ FUNC runtime_rt0_go
 	movq	%rax, G_STACKGUARD1(%r14)
 	movq	%rsp, G_STACK_HI(%r14)
 	movq	%rsp, G_SCHED_SP(%r14)
-	// Who made the processor: only Intel promises that LFENCE orders RDTSC.
-	pushq	%rbx
-	pushq	%rbx
-	xorl	%eax, %eax
-	cpuid
-	testl	%eax, %eax
-	jz	1f
-	cmpl	$0x756e6547, %ebx	// "Genu"
-	jne	2f
-	cmpl	$0x49656e69, %edx	// "ineI"
-	jne	2f
-	cmpl	$0x6c65746e, %ecx	// "ntel"
-	jne	2f
-	movb	$1, runtime_isIntel(%rip)
-	movb	$1, runtime_lfenceBeforeRdtsc(%rip)
-2:	movl	$1, %eax
-	xorl	%ecx, %ecx
-	cpuid
-	movl	%eax, runtime_processorVersionInfo(%rip)
-	movl	%ecx, runtime_cpuid1+8(%rip)
-	movl	%edx, runtime_cpuid1+12(%rip)
-1:	popq	%rbx
-	popq	%rbx
+	// Go asks CPUID here. Each cpuid traps, some 5 µs, in a virtual machine: cpuinit asks, when needed.
 	// Thread-local storage: the libc's, or ours.
 	cmpq	$0, runtime_hosted(%rip)
 	jne	3f
@@ -368,23 +346,13 @@ FUNC runtime_rt0_go
 	.cfi_endproc
 ENDFUNC runtime_rt0_go
 
-	.bss
-	.globl	runtime_entryticks, runtime_isIntel, runtime_lfenceBeforeRdtsc
-	.globl	runtime_processorVersionInfo, runtime_cpuid1
-	.hidden	runtime_entryticks, runtime_isIntel, runtime_lfenceBeforeRdtsc
-	.hidden	runtime_processorVersionInfo, runtime_cpuid1
+	.section rt0_boot, "aw", @progbits
+	.globl	runtime_entryticks
+	.hidden	runtime_entryticks
 	.balign	8
 runtime_entryticks:
 	.zero	8
 runtime_bootsp:
 	.zero	8
-runtime_cpuid1:
-	.zero	16
-runtime_processorVersionInfo:
-	.zero	4
-runtime_isIntel:
-	.zero	1
-runtime_lfenceBeforeRdtsc:
-	.zero	1
 
 	.section .note.GNU-stack, "", @progbits

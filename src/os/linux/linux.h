@@ -12,11 +12,11 @@ enum {
 	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157,
 	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
 	SYS_getdents64 = 217, SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
-	SYS_pidfd_open = 434, SYS_process_madvise = 440,
+	SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_process_madvise = 440,
 };
 enum { EPERM = 1, ENOENT = 2, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ETIMEDOUT = 110, EALREADY = 114, ENOTCONN = 107, EBADF = 9 };
 enum { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2 };
-enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANON = 0x20, MAP_NORESERVE = 0x4000, MAP_STACK = 0x20000 };
+enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANON = 0x20, MAP_GROWSDOWN = 0x100, MAP_NORESERVE = 0x4000, MAP_STACK = 0x20000 };
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_TRUNC = 01000, O_CLOEXEC = 02000000 };
 enum { AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_HWCAP = 16, AT_SECURE = 23, AT_RANDOM = 25, AT_SYSINFO_EHDR = 33 };
 enum { SIGQUIT = 3, SIGILL = 4, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGPIPE = 13, SIGURG = 23 };
@@ -61,7 +61,6 @@ struct ucontext {
 #pragma GCC visibility push(hidden)
 long runtime_clone(uint64_t flags, void *stack, struct m *mp, void *tp, int32_t *cleartid);
 void runtime_sigreturn(void);
-void runtime_vdsoinit(uintptr_t ehdr);
 int32_t runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu);
 extern uintptr_t runtime_auxphdr, runtime_auxphnum, runtime_auxvdso;
 #pragma GCC visibility pop

@@ -3,24 +3,35 @@
 #include "../../runtime.h"
 #include "linux.h"
 
-size_t runtime_physPageSize, runtime_physHugePageSize; // bytes; constant after init
-uint8_t runtime_startupRand[16];                       // the kernel's AT_RANDOM, or the clock's
-uintptr_t runtime_auxphdr, runtime_auxphnum, runtime_auxvdso;
-static uint64_t initsigmask; // of the thread that booted: new threads get it
+size_t runtime_physPageSize BOOTDATA;           // bytes; constant after init
+uint8_t runtime_startupRand[16] BOOTDATA;                       // the kernel's AT_RANDOM, or the clock's
+uintptr_t runtime_auxphdr BOOTDATA, runtime_auxphnum BOOTDATA, runtime_auxvdso BOOTDATA;
+static uint64_t initsigmask BOOTDATA; // of the thread that booted: new threads get it
 
-// sys is every system call but the two in vdso_linux.c. Debug builds can make the n-th use of
-// one fail: GODEBUG=failsys=NAME:n.
+// failsys is whether this use of system call nr is the one that GODEBUG=failsys=NAME:n lets fail. It
+// says so when it is: a test that counts n up sees when there was no n-th use.
+static bool
+failsys(long nr)
+{
+#if RT0_DEBUG
+	static const char text[] = "failsys: this use fails\n";
+	static int32_t uses; // atomic
+	if (likely(debug.failcount <= 0 || debug.failsys != nr) || atomic_xadd(&uses, 1) != debug.failcount)
+		return false;
+	runtime_syscall6(SYS_write, 2, (long)text, sizeof text - 1, 0, 0, 0);
+	return true;
+#else
+	(void)nr;
+	return false;
+#endif
+}
+
+// sys is every system call but those of clone, exit and the two in vdso_linux.c.
 long
 runtime_sys(long nr, long a, long b, long c, long d, long e, long f)
 {
-#if RT0_DEBUG
-	static int32_t uses; // atomic
-	if (unlikely(debug.failcount > 0 && debug.failsys == nr)) {
-		int32_t n = atomic_xadd(&uses, 1);
-		if (n == debug.failcount)
-			return nr == SYS_clone || nr == SYS_futex ? -EAGAIN : nr == SYS_mmap ? -ENOMEM : -EPERM;
-	}
-#endif
+	if (failsys(nr))
+		return nr == SYS_futex ? -EAGAIN : nr == SYS_mmap ? -ENOMEM : -EPERM;
 	return runtime_syscall6(nr, a, b, c, d, e, f);
 }
 
@@ -169,7 +180,8 @@ runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu)
 					if (cpus < ncpu)
 						ncpu = cpus < 1 ? 1 : (int32_t)cpus;
 				}
-				if (len == 0)
+				// "/" is the root, and was that.
+				if (len <= 1)
 					break;
 				while (len > 0 && dir[--len] != '/')
 					;
@@ -178,6 +190,25 @@ runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu)
 		line = next == 0 ? end : end + 1;
 	}
 	return ncpu;
+}
+
+// oscpulimit is not part of osinit: opening the files takes 20 to 80 µs, more than the rest of the boot.
+int32_t
+runtime_oscpulimit(int32_t ncpu)
+{
+	// One CPU cannot be limited further.
+	return ncpu > 1 ? runtime_cgroupcpus("/proc/self/cgroup", "/sys/fs/cgroup", ncpu) : ncpu;
+}
+
+size_t
+runtime_hugepagesize(void)
+{
+	static size_t size; // atomic: 1 + the size, 0: not read yet
+	if (atomic_loadrlx(&size) == 0) {
+		int64_t n = quota("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", NULL);
+		atomic_storerlx(&size, n > 0 ? (size_t)n + 1 : 1);
+	}
+	return atomic_loadrlx(&size) - 1;
 }
 
 typedef void constructor(int, char **, char **);
@@ -207,11 +238,7 @@ runtime_osinit(void)
 			ncpu++;
 	if (ncpu < 1)
 		ncpu = 1;
-	// One CPU cannot be limited further: spare the three file reads.
-	if (ncpu > 1)
-		ncpu = runtime_cgroupcpus("/proc/self/cgroup", "/sys/fs/cgroup", ncpu);
 	sched.ncpu = ncpu;
-	runtime_vdsoinit(runtime_auxvdso);
 	if (runtime_hosted == NULL)
 		constructors();
 }
@@ -336,7 +363,7 @@ struct tlsimage {
 	const void *data;
 	size_t filesz, memsz, align;
 };
-static struct tlsimage tlsimage; // constant after settls0
+static struct tlsimage tlsimage BOOTDATA; // constant after settls0
 
 static size_t
 tlssize(void)
@@ -365,7 +392,7 @@ void HIDDEN runtime_settls0(void);
 void
 runtime_settls0(void)
 {
-	static char block[2048] __attribute__((aligned(64)));
+	static char block[512] __attribute__((aligned(64))) BOOTDATA;
 	struct phdr {
 		uint32_t type, flags;
 		uint64_t offset, vaddr, paddr, filesz, memsz, align;
@@ -444,7 +471,9 @@ runtime_newosproc(struct m *mp)
 	long r;
 	// Signals stay blocked until minit: a handler must not run on a thread without a g.
 	uint64_t old = runtime_sigblock();
-	if (runtime_hosted != NULL) {
+	if (failsys(SYS_clone)) { // the libc's use of it cannot be counted where it happens
+		r = -EAGAIN;
+	} else if (runtime_hosted != NULL) {
 		r = runtime_hosted->thread_start(mp, mstarthosted, mp);
 	} else {
 		size_t size = purestacksize();
@@ -513,24 +542,34 @@ runtime_dieFromSignal(uint32_t sig)
 // Signals 32, 33 and 34 are the libc's (cancellation, setuid on all threads): never blocked.
 #define ALLSIGS (~(7ul << 31))
 
+// setmask throws when it cannot: with the wrong mask a fault would end the process without a word, or
+// a handler run on a thread that has no g.
+static uint64_t
+setmask(const uint64_t *mask)
+{
+	uint64_t old = 0;
+	if (sys4(SYS_rt_sigprocmask, SIG_SETMASK, mask, &old, 8) != 0)
+		runtime_throw("rt_sigprocmask failed");
+	return old;
+}
+
 uint64_t
 runtime_sigblock(void)
 {
-	uint64_t all = ALLSIGS, old = 0;
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
-	return old;
+	uint64_t all = ALLSIGS;
+	return setmask(&all);
 }
 
 void
 runtime_sigrestore(uint64_t mask)
 {
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+	setmask(&mask);
 }
 
 void
 runtime_sigsave(void)
 {
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, NULL, &initsigmask, 8);
+	initsigmask = setmask(NULL);
 }
 
 // initsigmask is what a new thread starts with: the mask of the thread that booted the runtime.

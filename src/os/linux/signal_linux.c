@@ -11,8 +11,8 @@
 enum { SIGSTACK = 64 << 10 };
 
 static const uint8_t faultsigs[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-static struct sigaction fwdsig[32]; // what was installed before; constant after initsig
-static bool handlersset;
+static struct sigaction fwdsig[16] BOOTDATA; // what was installed before; constant after initsig
+static bool handlersset BOOTDATA;
 
 static void
 forward(int32_t sig, struct siginfo *info, void *ctx)
@@ -82,10 +82,17 @@ runtime_minit(void)
 {
 	struct m *mp = getg()->m;
 	mp->procid = runtime_gettid();
-	struct sigaltstack st;
-	if (!sched.islibrary && mp->gsignal != NULL && sys2(SYS_sigaltstack, NULL, &st) == 0 && (st.flags & 2) != 0) {
-		st = (struct sigaltstack){mp->gsignal->stack.lo, 0, mp->gsignal->stack.hi - mp->gsignal->stack.lo};
-		if (sys2(SYS_sigaltstack, &st, NULL) != 0)
+	struct sigaltstack st = {0, 2, 0};
+	// Nobody but a sanitizer can have given m0 a stack in a program of ours.
+	bool ask = mp != &runtime_m0 || RT0_ASAN || RT0_TSAN;
+	if (!sched.islibrary && mp->gsignal != NULL) {
+		long r = ask ? sys2(SYS_sigaltstack, NULL, &st) : 0;
+		if (r == 0 && (st.flags & 2 /* SS_DISABLE */) != 0) {
+			st = (struct sigaltstack){mp->gsignal->stack.lo, 0, mp->gsignal->stack.hi - mp->gsignal->stack.lo};
+			r = sys2(SYS_sigaltstack, &st, NULL);
+		}
+		// Without one a stack overflow would end the process without a word.
+		if (r != 0)
 			runtime_throw("sigaltstack failed");
 	}
 	if (mp != &runtime_m0)
@@ -108,7 +115,7 @@ runtime_unminit(void)
 void
 runtime_mpreinit(struct m *mp)
 {
-	static struct g gsignal0;
+	static struct g gsignal0 BOOTDATA;
 	static char stack0[SIGSTACK] __attribute__((aligned(4096)));
 	struct g *gs = &gsignal0;
 	char *stk = stack0;

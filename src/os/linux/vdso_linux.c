@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // vdso_linux.c: nanotime and walltime through the kernel's shared page, without a system call.
 //
-// The vDSO is an ELF object in memory; its dynamic symbols are searched once, at boot, by bounded
-// loops. Without one (or in a build that runs under a tool that hides it) the system call serves.
+// The vDSO is an ELF object in memory; its dynamic symbols are searched once, by bounded loops. Without one (or in a build that runs under a tool that hides it) the system call serves.
 #include "../../runtime.h"
 #include "linux.h"
 
@@ -29,11 +28,31 @@ struct sym {
 	uint64_t value, size;
 };
 
-static int (*clock_gettime_fn)(int clock, struct timespec *ts); // constant after init
+static int
+clock_gettime_sys(int clock, struct timespec *ts)
+{
+	return (int)runtime_syscall6(SYS_clock_gettime, clock, (long)ts, 0, 0, 0, 0);
+}
+
+// clock_gettime_fn is found when it is first called: reading the vDSO costs two page faults, which a
+// program that never asks for the time need not pay. Atomic: any number of threads may find it.
+static int clock_gettime_first(int clock, struct timespec *ts);
+static int (*clock_gettime_fn)(int clock, struct timespec *ts) = clock_gettime_first;
+
+static void vdsoinit(uintptr_t base);
+
+static int
+clock_gettime_first(int clock, struct timespec *ts)
+{
+	vdsoinit(runtime_auxvdso);
+	if (atomic_loadrlx(&clock_gettime_fn) == clock_gettime_first)
+		atomic_storerlx(&clock_gettime_fn, clock_gettime_sys);
+	return atomic_loadrlx(&clock_gettime_fn)(clock, ts);
+}
 
 // vdsoinit finds __vdso_clock_gettime in the object whose header is at base (0: none).
-void
-runtime_vdsoinit(uintptr_t base)
+static void
+vdsoinit(uintptr_t base)
 {
 	if (base == 0)
 		return;
@@ -82,7 +101,7 @@ runtime_vdsoinit(uintptr_t base)
 	}
 	for (uint32_t i = 0; i < n && i < 1024; i++) {
 		if (runtime_strcmp(strtab + symtab[i].name, "__vdso_clock_gettime") == 0 && symtab[i].shndx != 0) {
-			clock_gettime_fn = (int (*)(int, struct timespec *))(off + symtab[i].value);
+			atomic_storerlx(&clock_gettime_fn, (int (*)(int, struct timespec *))(off + symtab[i].value));
 			return;
 		}
 	}
@@ -92,10 +111,7 @@ static int64_t
 clocktime(int clock)
 {
 	struct timespec ts = {0, 0};
-	if (likely(clock_gettime_fn != NULL))
-		clock_gettime_fn(clock, &ts);
-	else
-		runtime_syscall6(SYS_clock_gettime, clock, (long)&ts, 0, 0, 0, 0);
+	atomic_loadrlx(&clock_gettime_fn)(clock, &ts);
 	return ts.tv_sec * SEC + ts.tv_nsec;
 }
 

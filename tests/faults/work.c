@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// work.c: what tests/faults.sh runs while one system call of the runtime fails. The first argument
+// says what it does:
+//
+//	hello      main prints "done" and returns
+//	work       the same after much work of every kind
+//	deadlock   main and others wait for ever
+//	panic      a goroutine panics
+//	nil        a goroutine writes through a null pointer
+//	overflow   a goroutine uses up its stack
+//
+// Hosted and pure: no libc function, only raw system calls of its own, which no fault touches.
+
+#include <stddef.h>
+
+#include "../harness/launch.h"
+#include "rt0.h"
+
+enum { TALKERS = 60, PARKED = 700, BIG = 100 << 20, FILES = 64 };
+
+static rt0_chan *gate, *results;
+static rt0_waitgroup parked, others;
+
+// expect ends the program with a clear text, which is a good end, too.
+static void
+expect(bool ok, const char *what)
+{
+	if (!ok)
+		rt0_fatal(what);
+}
+
+static void
+nap(long ns)
+{
+	long ts[2] = {0, ns};
+	RT0_BLOCKING(launch_sys(SYS_nanosleep, (long)ts, 0, 0, 0));
+}
+
+static int
+openfiles(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < FILES; fd++)
+		n += launch_sys(SYS_fcntl, fd, 1 /* F_GETFD */, 0, 0) >= 0;
+	return n;
+}
+
+// zeroed looks at one byte a page.
+static bool
+zeroed(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += 4096)
+		if (p[i] != 0)
+			return false;
+	return true;
+}
+
+static void
+talk(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+	char *p = rt0_alloc(50000, 0);
+	expect(zeroed(p, 50000), "work: memory is not zeroed");
+	p[49999] = 1;
+	if (i % 3 == 0)
+		nap(100000);
+	if (i % 8 == 0)
+		rt0_lock_os_thread(); // and never unlocks: the thread ends with the goroutine
+	int v = p[49999] + i;
+	rt0_chan_send(results, &v);
+	rt0_free(p);
+}
+
+static void
+park(void *arg)
+{
+	(void)arg;
+	rt0_chan_recv(gate, NULL);
+	rt0_waitgroup_done(&parked);
+}
+
+static void
+deep(void *arg)
+{
+	volatile char frame[300000];
+	frame[0] = frame[299999] = 1;
+	*(int *)arg += frame[0] + frame[299999];
+}
+
+static void
+large(void *arg)
+{
+	int sum = 0, err = rt0_morestack(deep, &sum, 1 << 20);
+	expect(err == 0, "work: rt0_morestack has no memory");
+	rt0_stack_trim();
+	rt0_chan_send(arg, &sum);
+}
+
+static void
+work(void)
+{
+	int sum = 0, v;
+	gate = rt0_chan_make(0, 0);
+	results = rt0_chan_make(sizeof v, 4);
+	rt0_waitgroup_add(&parked, PARKED);
+	for (int i = 0; i < PARKED; i++)
+		rt0_go(park, NULL);
+	for (int i = 0; i < TALKERS; i++)
+		rt0_go(talk, (void *)(intptr_t)i);
+	int procs = rt0_gomaxprocs(0);
+	for (int i = 0; i < 8; i++)
+		rt0_gomaxprocs(1 + i % 4);
+	for (int i = 0; i < TALKERS; i++) {
+		rt0_chan_recv(results, &v);
+		sum += v;
+	}
+	rt0_gomaxprocs(procs);
+	rt0_attr attr = {.stack_size = 600000};
+	for (int i = 0; i < 3; i++) {
+		expect(rt0_go_attr(large, results, &attr) == 0, "work: rt0_go_attr has no memory");
+		rt0_chan_recv(results, &v);
+		sum += v;
+	}
+	// Enough to be given back to the kernel, and taken again.
+	for (int i = 0; i < 2; i++) {
+		char *p = rt0_alloc(BIG, 0);
+		expect(zeroed(p, BIG), "work: big memory is not zeroed");
+		p[0] = p[BIG / 2] = p[BIG - 1] = 1;
+		rt0_free(p);
+	}
+	rt0_chan_close(gate);
+	rt0_waitgroup_wait(&parked);
+	expect(sum == TALKERS + TALKERS * (TALKERS - 1) / 2 + 6, "work: wrong sum");
+}
+
+static void
+forever(void *arg)
+{
+	rt0_chan_recv(arg, NULL);
+}
+
+static void
+panics(void *arg)
+{
+	(void)arg;
+	rt0_panic("boom");
+}
+
+static void
+writesnull(void *arg)
+{
+	*(volatile int *)arg = 1;
+}
+
+static int
+recurse(int n)
+{
+	volatile char frame[1000];
+	frame[n % 1000] = (char)n;
+	return n < 0 ? 0 : recurse(n + 1) + frame[n % 1000];
+}
+
+static void
+overflows(void *arg)
+{
+	(void)arg;
+	recurse(1);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(void *);
+	} ends[] = {
+	    {"deadlock", forever}, {"panic", panics}, {"nil", writesnull}, {"overflow", overflows}};
+	const char *how = argc > 1 ? argv[1] : "work";
+	int files = openfiles();
+	if (how[0] == 'w')
+		work();
+	// One more is allowed: where a kernel wants a descriptor of the process, it is kept.
+	expect(openfiles() <= files + 1, "work: an open file was left behind");
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		if (how[0] != ends[i].name[0])
+			continue;
+		rt0_go(forever, NULL);
+		rt0_go(ends[i].fn, NULL);
+		rt0_chan_recv(NULL, NULL);
+	}
+	expect(rt0_printf("done\n") == 5, "work: cannot write");
+	return 0;
+}

@@ -32,7 +32,8 @@ RT0_API const char *rt0_version(void);
 // ---- Goroutines ----------------------------------------------------------------------------
 
 // rt0_go starts fn(arg) as a new goroutine. It does not wait for it, but after many calls in a row
-// it lets those started run first, as rt0_gosched does.
+// it lets those started run first, as rt0_gosched does. The floating-point modes of a new goroutine
+// (rounding, flush to zero) are those that main started with.
 // Panics   fatal "go of nil func value"; fatal "out of memory" when no stack can be had.
 // Context  goroutine or thread.
 // Memory   what happened before the call happens before fn starts.

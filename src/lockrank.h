@@ -23,8 +23,8 @@
 	X(PRINT, "printlock")
 
 enum lockrank {
+	LOCKRANK_LEAF, // a lock that nobody has ranked: nothing is taken under it
 #define X(r, n) LOCKRANK_##r,
 	LOCK_RANKS(X)
 #undef X
-	    LOCKRANK_LEAF
 };

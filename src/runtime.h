@@ -78,6 +78,8 @@ extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")
 void runtime_mcall(struct g *(*fn)(struct g *gp));
 // systemstack runs fn(arg) on the g0 stack and returns; on g0 or gsignal already it just calls.
 void runtime_systemstack(void (*fn)(void *arg), void *arg);
+void runtime_swtch(struct g *from, struct g *to);
+RT0_NORETURN void runtime_jump(struct g *to);
 RT0_NORETURN void runtime_gogo(struct g *gp);
 void runtime_goexit(void);  // where a goroutine's function returns to
 void runtime_gostart(void); // where a goroutine begins
@@ -118,7 +120,7 @@ int runtime_pluginadd(void);
 // ---- env.c ----
 struct debugvars {
 	int32_t schedtrace, scheddetail, inittrace, boottrace, gctrace, asyncpreemptoff, stacksize;
-	int32_t tracebackancestors, seed, guardoff, membarrieroff, failsys, failcount;
+	int32_t tracebackancestors, seed, guardoff, failsys, failcount;
 };
 extern struct debugvars debug;
 extern int32_t runtime_gogc;      // GOGC; -1 is off
@@ -286,6 +288,7 @@ struct sigpanicinfo {
 // sigpanic reports a fault taken by a goroutine or on g0; on gsignal's or the crash stack.
 RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp);
 RT0_NORETURN void runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp);
+int runtime_mainreturned(int code); // main has returned code; waits for ever while an m is reporting
 extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
 
 // ---- print.c ----
@@ -400,6 +403,14 @@ runtime_newqdeep(struct p *pp, int32_t n)
 {
 	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
 }
+
+// perturb is true one time in n in debug builds with GODEBUG=seed=N: there the scheduler does what it
+// may do but seldom does (runnext not used, an early yield, the oldest first).
+#if RT0_DEBUG
+#define perturb(n) (debug.seed != 0 && runtime_cheaprandn(n) == 0)
+#else
+#define perturb(n) false
+#endif
 
 static inline struct m *
 acquirem(void)

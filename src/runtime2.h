@@ -118,8 +118,6 @@ struct g {
 	uintptr_t startpc;   // fn
 	void *startarg;
 	uint64_t parentgoid;
-	void *param;           // set by the one who readies it: the sudog that fired
-	struct sudog *waiting; // traceback: what it waits on
 	int64_t waitsince;     // ns, when it began to wait; 0: not measured
 	struct m *lockedm;     // the thread it is bound to
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
@@ -169,7 +167,7 @@ struct m {
 	struct g *deadg;     // goexit0: freed once off its stack
 	bool (*waitunlockf)(struct g *gp, void *lock); // gopark to park_m
 	void *waitlock;
-	uint32_t syscalltick;
+	struct g *callg;     // extra m: the goroutine of its last call, dead, for the next
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
 	uintptr_t thread;  // pure: the stack that newosproc mapped
@@ -261,10 +259,12 @@ struct schedt {
 	uint32_t sysmonstarted;
 	uint32_t stopping; // rt0_stop: threads are to end
 	int32_t ngsys;      // system goroutines
+	int32_t ncallg;     // dead goroutines in m.callg
 	// constant while the world runs (changed by stopTheWorld only):
 	int32_t gomaxprocs;
 	bool solo;          // gomaxprocs == 1: nobody else can hold a p ("solo rule", runtime.h)
 	// constant after init:
+	uintptr_t fpmodes; // MXCSR and x87 control word of new goroutines, as in their frame
 	int32_t ncpu;
 	bool mainstarted; // atomic: set once
 	bool islibrary, iscgo, secure;

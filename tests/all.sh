@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# all.sh: `make test`: both compilers, release and debug, three sanitizers, programs, examples,
-# installation, C++, symbols and the models.
+# all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
+# programs, examples, installation, C++, symbols and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -250,6 +250,7 @@ step clang-debug3 config CC=clang DEBUG=3
 step asan config CC=gcc SAN=address
 step ubsan config CC=gcc SAN=undefined
 step tsan config CC=gcc SAN=thread
+step faults "${make[@]}" faults
 step model model
 printf '%d passed, %d failed' $passed $failed
 ((skipped > 0)) && printf ', %d skipped' $skipped

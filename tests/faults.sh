@@ -5,6 +5,7 @@
 # usage: tests/faults.sh BUILD [CC]    BUILD: a directory built with DEBUG=1 or more
 #   T=TEXT     only those tests whose name (mode/program/call) holds TEXT
 #   MAX=1500   the largest n
+#   MORE=seed=7,guardoff=1   more for GODEBUG; GOMAXPROCS is used as it comes
 #
 # The programs of tests/faults run hosted and pure with GODEBUG=failsys=CALL:n, for every call that
 # the table in src/rt/env.c names. n takes every value to 40 and grows by a quarter from there, so
@@ -20,7 +21,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${1:?usage: tests/faults.sh BUILD [CC]} cc=${2:-cc}
-max=${MAX:-1500} only=${T:-}
+max=${MAX:-1500} only=${T:-} more=${MORE:+,$MORE}
 out=$build/faults
 mkdir -p "$out"
 nl='
@@ -30,10 +31,10 @@ calls=$(sed -n '/sysnames\[\] = {/,/^};/s/^    {"\(.*\)", .*/\1/p' src/rt/env.c)
 
 # right PROGRAM: what it does without faults.
 right() {
-	case $1:$status:$nl$text in
-	hello:0:*"${nl}done") ;;
-	work:0:*"${nl}done") ;;
-	library:0:*"${nl}done") ;;
+	case $1:$status:$nl$text$nl in
+	hello:0:*"${nl}done${nl}"*) ;;
+	work:0:*"${nl}done${nl}"*) ;;
+	library:0:*"${nl}done${nl}"*) ;;
 	deadlock:2:*"${nl}fatal error: all goroutines are asleep - deadlock!"*) ;;
 	panic:2:*"${nl}panic: boom"*) ;;
 	nil:2:*"${nl}panic: runtime error: invalid memory address or nil pointer dereference"*) ;;
@@ -60,7 +61,7 @@ try() {
 	shift 3
 	n=1 runs=0
 	while [ "$n" -le "$max" ]; do
-		text=$(GODEBUG=failsys=$call:$n timeout -s KILL 10 "$@" 2>&1 </dev/null)
+		text=$(GODEBUG=failsys=$call:$n$more timeout -s KILL 10 "$@" 2>&1 </dev/null)
 		status=$?
 		fired=no
 		case $text in *"failsys: this use fails"*) fired=yes ;; esac
@@ -82,7 +83,7 @@ try() {
 	fi
 }
 
-# all MODE: every program, every call.
+# all MODE PROGRAMS: every program, every call.
 all() {
 	for program in $2; do
 		for call in $calls; do
@@ -97,13 +98,12 @@ all() {
 }
 
 export RT0_CC="${RT0_CC:-$cc}" GOTRACEBACK=all
-unset GODEBUG GOMAXPROCS GOGC GOMEMLIMIT
+unset GODEBUG GOGC GOMEMLIMIT
 "$build/bin/rt0" build -o "$out/work.hosted" tests/faults/work.c || exit 1
 "$build/bin/rt0" build -pure -o "$out/work.pure" tests/faults/work.c || exit 1
 "$build/bin/rt0" build -lib -o "$out/library" tests/faults/library.c || exit 1
 
-# Core files of 137 tests are of no use.
-ulimit -c 0
+ulimit -c 0 # aborts are part of it
 ends="hello work deadlock panic nil overflow"
 all pure "$ends" >"$out/pure.log" 2>&1 &
 all hosted "$ends library" >"$out/hosted.log" 2>&1

@@ -66,7 +66,7 @@ static int (*mainfn)(int, char **, char **);
 static void
 main_main(void)
 {
-	exit(mainfn(runtime_argc, runtime_argv, environ));
+	exit(runtime_mainreturned(mainfn(runtime_argc, runtime_argv, environ)));
 }
 
 void

@@ -151,7 +151,6 @@ static const struct {
     {"gctrace", &debug.gctrace},
     {"guardoff", &debug.guardoff},
     {"inittrace", &debug.inittrace},
-    {"membarrieroff", &debug.membarrieroff},
     {"scheddetail", &debug.scheddetail},
     {"schedtrace", &debug.schedtrace},
     {"seed", &debug.seed},

@@ -107,13 +107,21 @@ malg_m(void *arg)
 }
 
 // newproc1 makes a runnable goroutine of fn(arg) and returns it, on no queue. stacksize 0: the
-// default. NULL: no memory for its stack. A caller without a p (callbackstart) is on g0. The floating-point control words are the creator's.
+// default. NULL: no memory for its stack. A caller without a p (callbackstart) is on g0.
 struct g *
 runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize)
 {
 	struct m *mp = callergp->m;
 	struct p *pp = mp->p;
-	struct g *newg = stacksize == 0 && likely(pp != NULL) ? runtime_gfget(pp) : NULL;
+	struct g *newg = NULL;
+	if (likely(pp != NULL)) {
+		if (likely(stacksize == 0))
+			newg = runtime_gfget(pp);
+	} else if (mp->callg != NULL) {
+		newg = mp->callg;
+		mp->callg = NULL;
+		atomic_xadd(&sched.ncallg, -1);
+	}
 	if (unlikely(newg == NULL)) {
 		mp->locks++; // the p stays ours while we are on g0
 		struct malgargs a = {stacksize, NULL};
@@ -127,11 +135,7 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 		runtime_throw("newproc1: new g is not Gdead");
 	char *sp = (char *)newg->stack.hi - FRAME_SIZE;
 	uintptr_t *frame = (uintptr_t *)sp;
-	uint32_t mxcsr;
-	uint16_t fpcw;
-	__asm__("stmxcsr %0" : "=m"(mxcsr));
-	__asm__("fnstcw %0" : "=m"(fpcw));
-	frame[0] = mxcsr | (uintptr_t)fpcw << 32;
+	frame[0] = sched.fpmodes;
 	frame[FRAME_RBX / 8] = (uintptr_t)fn;
 	frame[FRAME_R12 / 8] = (uintptr_t)arg;
 	frame[FRAME_RBP / 8] = 0; // ends the chain of frames
@@ -246,6 +250,12 @@ rt0_go_attr(void (*fn)(void *), void *arg, const rt0_attr *attr)
 void HIDDEN
 runtime_newmain(void (*fn)(void *))
 {
+	// What every goroutine starts with: reading MXCSR at each go statement would cost a tenth of it.
+	uint32_t mxcsr;
+	uint16_t fpcw;
+	__asm__("stmxcsr %0" : "=m"(mxcsr));
+	__asm__("fnstcw %0" : "=m"(fpcw));
+	sched.fpmodes = mxcsr | (uintptr_t)fpcw << 32;
 	struct g *gp = NULL;
 	for (size_t size = runtime_maxstacksize; gp == NULL && size >= STACKMIN; size /= 4)
 		gp = runtime_newproc1(fn, NULL, getg(), (uintptr_t)runtime_rt0_go, size);
@@ -260,7 +270,7 @@ runtime_newmain(void (*fn)(void *))
 int32_t
 runtime_livecount(void)
 {
-	int64_t n = runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ngfree);
+	int64_t n = runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ncallg) - atomic_loadrlx(&sched.ngfree);
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
 		struct p *pp = runtime_pat(i);
 		if (pp != NULL)

@@ -10,7 +10,7 @@
 #include "../os/linux/linux.h"
 
 uint32_t runtime_panicking;
-static struct mutex paniclk; // held by the m that reports, until the end
+static struct mutex paniclk = {.rank = LOCKRANK_PANIC}; // held by the m that reports, until the end
 
 // The crash stack (Go's gcrash): for a fault while a fault is being reported, when neither the
 // goroutine's stack nor the signal stack can be trusted.
@@ -198,6 +198,17 @@ runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp)
 		runtime_traceback(bp[1], (uintptr_t)(bp + 2), bp[0], mp->gsignal);
 	}
 	dopanic(gp, si->pc, si->sp, si->bp, true);
+}
+
+// mainreturned returns code, unless a goroutine is reporting its panic: that ends the process then,
+// with its own status, and main's end must not cut it short.
+int
+runtime_mainreturned(int code)
+{
+	// Acquire: pairs with startpanic, whose m ends the process.
+	while (atomic_loadacq(&runtime_panicking) != 0)
+		runtime_usleep(1000);
+	return code;
 }
 
 void

@@ -6,6 +6,10 @@
 // Functions that run on g0 between two goroutines RETURN the goroutine to run (struct g *), which
 // mcall then runs; Go's never return. That pairs calls with returns (asm_amd64.S says why).
 //
+// Direct switch. Under the solo rule nobody can run a goroutine that has just parked, so it need not
+// be off its stack first: park and yield pick the next one right there and switch to it without g0.
+// With more processors the g0 detour is what makes parking safe (models/park_ready.pml).
+//
 // Waking threads. An M is spinning when it has a P, no goroutine, and looks for work. A submitter
 // wakes one M if there is an idle P and nobody spins; a spinner that finds work wakes the next. So
 // a burst of work starts threads one after the other, without a thundering herd.
@@ -185,6 +189,7 @@ stealwork(struct p *pp)
 static NOINLINE struct g *
 findrunnable(bool *inherittime)
 {
+	ON_G0();
 	struct m *mp = getg()->m;
 	*inherittime = false;
 top:;
@@ -289,6 +294,7 @@ top:;
 struct g *
 runtime_schedule(void)
 {
+	ON_G0();
 	struct m *mp = getg()->m;
 	if (unlikely(mp->locks != 0))
 		runtime_throw("schedule: holding locks");
@@ -318,6 +324,36 @@ runtime_schedule(void)
 
 // ---- park and ready ----
 
+static inline bool
+candirect(struct m *mp, struct g *gp)
+{
+#ifdef RT0_SAN_HOOKS // the sanitizers are told of switches by mcall only
+	return (void)mp, (void)gp, false;
+#else
+	return sched.solo && (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && !perturb(2) &&
+	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&sched.runqsize)) == 0;
+#endif
+}
+
+// pickdirect returns a goroutine to switch to directly, made running, or NULL: go by g0. The current one
+// has left no trace on mp yet.
+static inline struct g *
+pickdirect(struct m *mp, struct g *gp)
+{
+	struct p *pp = mp->p;
+	if (!candirect(mp, gp))
+		return NULL;
+	bool inherittime;
+	struct g *next = runtime_runqget(pp, &inherittime);
+	if (next == NULL)
+		return NULL;
+	if (unlikely(next->lockedm != NULL)) {
+		runtime_runqput(pp, next, inherittime);
+		return NULL;
+	}
+	return execute(mp, next, inherittime);
+}
+
 static struct g *
 park_m(struct g *gp)
 {
@@ -342,9 +378,20 @@ park_m(struct g *gp)
 void
 runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason reason)
 {
+	ON_USERG();
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	gp->waitreason = (uint8_t)reason;
+	if (sched.solo && unlockf == NULL) {
+		casgstatus(gp, Grunning, Gwaiting);
+		struct g *next = pickdirect(mp, gp);
+		if (likely(next != NULL)) {
+			gp->m = NULL;
+			runtime_swtch(gp, next);
+			return;
+		}
+		casgstatus(gp, Gwaiting, Grunning);
+	}
 	mp->waitunlockf = unlockf;
 	mp->waitlock = lock;
 	runtime_mcall(park_m);
@@ -382,8 +429,8 @@ runtime_ready(struct g *gp, bool next)
 	if (!alone) {
 		runtime_wakeafterput();
 	} else if (atomic_loadrlx(&sched.npidle) != 0) {
-		// runqput's exchange was a full fence: either we see the p that goes idle, or its m
-		// sees our runnext in the spinning-to-idle dance.
+		// No fence after the store of runnext: a p that goes idle at this very moment may be
+		// missed, and sysmon, which looks at all queues at every tick, finds it.
 		lazywake();
 	}
 }
@@ -437,8 +484,30 @@ runtime_goyield(void)
 void
 rt0_gosched(void)
 {
-	if (likely(getg() != NULL))
-		runtime_mcall(runtime_gosched_m);
+	struct g *gp = getg();
+	if (unlikely(gp == NULL))
+		return;
+	struct m *mp = gp->m;
+	struct p *pp = mp->p;
+	// The common case in a few loads: only the ring has something, so its head runs and we go to its end.
+	if (candirect(mp, gp) && atomic_loadrlx(&pp->runnext) == NULL && pp->newqbottom == atomic_loadrlx(&pp->newqtop)) {
+		uint32_t h = atomic_loadrlx(&pp->runqhead), t = pp->runqtail;
+		struct g *next = pp->runq[h % NRUNQ];
+		if (h == t) {
+			atomic_storerlx(&gp->stackguard0, gp->stack.lo); // asked to give way: to nobody
+			return;
+		}
+		if (likely(next->lockedm == NULL && t - h < NRUNQ)) {
+			casgstatus(gp, Grunning, Grunnable);
+			gp->m = NULL;
+			atomic_storerlx(&pp->runq[t % NRUNQ], gp);
+			atomic_storerlx(&pp->runqhead, h + 1);
+			atomic_storerel(&pp->runqtail, t + 1);
+			runtime_swtch(gp, execute(mp, next, false));
+			return;
+		}
+	}
+	runtime_mcall(runtime_gosched_m);
 }
 
 // preemptpoint gives way if sysmon or stopTheWorld has asked for the processor. Called at the end of
@@ -446,7 +515,7 @@ rt0_gosched(void)
 bool
 runtime_preemptpoint(struct g *gp)
 {
-	if (likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) || gp->m->locks != 0)
+	if ((likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8)) || gp->m->locks != 0 || gp != gp->m->curg)
 		return false;
 	gp->waitreason = waitReasonPreempted;
 	runtime_mcall(runtime_gosched_m);
@@ -460,12 +529,12 @@ runtime_goexit0(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	struct p *pp = mp->p;
+	if (unlikely(mp->isextra))
+		return runtime_callbackdone(gp); // the thread is not ours to end
 	casgstatus(gp, Grunning, Gdead);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	gp->waitreason = 0;
-	gp->param = NULL;
-	gp->waiting = NULL;
 	if (unlikely(gp->issystem)) {
 		gp->issystem = false;
 		atomic_xadd(&sched.ngsys, -1);
@@ -489,6 +558,18 @@ runtime_goexit0(struct g *gp)
 void
 runtime_goexit1(void)
 {
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+	// Direct switch: nobody can take our stack for a new goroutine before we have left it.
+	if (candirect(mp, gp) && likely(gp->stackorder == 0 && !gp->issystem)) {
+		struct g *next = pickdirect(mp, gp);
+		if (likely(next != NULL)) {
+			casgstatus(gp, Grunning, Gdead);
+			gp->m = NULL;
+			runtime_gfput(mp->p, gp);
+			runtime_jump(next);
+		}
+	}
 	runtime_mcall(runtime_goexit0);
 }
 

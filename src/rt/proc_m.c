@@ -291,6 +291,7 @@ runtime_stopms(void)
 void
 runtime_stopm(void)
 {
+	ON_G0();
 	struct m *mp = getg()->m;
 	if (mp->locks != 0)
 		runtime_throw("stopm holding locks");
@@ -346,7 +347,7 @@ runtime_startm(struct p *pp, bool spinning)
 void
 runtime_wakep(void)
 {
-	if (sched.solo)
+	if (atomic_loadrlx(&sched.solo)) // sysmon calls too, without a p
 		return;
 	// The CAS makes the waker unique: see "Waking threads" in proc.c.
 	if (atomic_loadrlx(&sched.nmspinning) != 0 || !atomic_cas(&sched.nmspinning, 0, 1))
@@ -376,7 +377,7 @@ runtime_handoffp(struct p *pp)
 		return;
 	}
 	// No local work: there must be a spinner, unless all are busy or somebody spins already.
-	if (!sched.solo && atomic_loadrlx(&sched.nmspinning) + atomic_loadrlx(&sched.npidle) == 0 &&
+	if (!atomic_loadrlx(&sched.solo) && atomic_loadrlx(&sched.nmspinning) + atomic_loadrlx(&sched.npidle) == 0 &&
 	    atomic_cas(&sched.nmspinning, 0, 1)) {
 		atomic_storerlx(&sched.needspinning, 0);
 		runtime_startm(pp, true);
@@ -632,7 +633,12 @@ runtime_callbackdone(struct g *gp)
 	mp->lockedext = 0;
 	gp->lockedm = NULL;
 	gp->m = NULL;
-	runtime_gfput(mp->p, gp);
+	if (mp->callg == NULL) {
+		mp->callg = gp; // for the next call on this m
+		atomic_xadd(&sched.ncallg, 1);
+	} else {
+		runtime_gfput(mp->p, gp);
+	}
 	runtime_handoffp(runtime_releasep());
 	runtime_mreturn();
 }

@@ -129,7 +129,7 @@ runtime_procresize(int32_t n)
 		atomic_storerel(&pp->status, Pdead);
 	}
 	atomic_storerlx(&sched.gomaxprocs, n);
-	sched.solo = n == 1;
+	atomic_storerlx(&sched.solo, n == 1);
 	if (mp->p != NULL) {
 		atomic_storerel(&mp->p->status, Prunning);
 	} else {

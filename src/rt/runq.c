@@ -55,14 +55,15 @@ runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
 void
 runtime_runqput(struct p *pp, struct g *gp, bool next)
 {
-	if (next) {
+	if (next && !perturb(2)) {
 		struct g *old;
-		if (sched.solo) {
-			old = pp->runnext;
-			atomic_storerlx(&pp->runnext, gp);
+		old = atomic_loadrlx(&pp->runnext);
+		if (old == NULL || sched.solo) {
+			// Only we put something there: an empty one stays empty. Release: gp's state is
+			// visible to the thief who takes it.
+			atomic_storerel(&pp->runnext, gp);
 		} else {
-			// Release: gp's state is visible to the thief who takes it.
-			old = atomic_xchg(&pp->runnext, gp);
+			old = atomic_xchg(&pp->runnext, gp); // a thief may take old at this moment
 		}
 		if (old == NULL)
 			return;
@@ -192,6 +193,9 @@ runtime_runqget(struct p *pp, bool *inherittime)
 {
 	struct g *next = atomic_loadrlx(&pp->runnext), *gp;
 	*inherittime = false;
+#if RT0_DEBUG >= 2
+	runtime_runq_check(pp);
+#endif
 	if (next != NULL) {
 		// Only the owner sets runnext: a failed CAS means that a thief has taken it.
 		if (sched.solo) {
@@ -204,7 +208,7 @@ runtime_runqget(struct p *pp, bool *inherittime)
 			return next;
 		}
 	}
-	if (unlikely(atomic_loadrlx(&pp->oldest) != 0)) {
+	if (unlikely(atomic_loadrlx(&pp->oldest) != 0) || perturb(4)) {
 		atomic_storerlx(&pp->oldest, 0);
 		for (bool retry = true; retry;) {
 			retry = false;
@@ -258,9 +262,9 @@ runqgrab(struct p *p2, struct g **batch, uint32_t batchhead, bool stealrunnext)
 		n -= n / 2;
 		if (n == 0) {
 			struct g *next;
-			if (!stealrunnext || (next = atomic_loadacq(&p2->runnext)) == NULL)
+			if (!(stealrunnext || perturb(4)) || (next = atomic_loadacq(&p2->runnext)) == NULL)
 				return 0;
-			if (atomic_loadacq(&p2->status) == Prunning) {
+			if (atomic_loadacq(&p2->status) == Prunning && !perturb(2)) {
 				// p2 is about to run it, unless the one it runs goes on for long. Back
 				// off for as long as a pair of messages takes, then look again; it must
 				// be the same goroutine in the same slot of the same turn.

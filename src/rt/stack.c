@@ -103,7 +103,7 @@ newarena(void)
 	if (stackpool.narena == MAXARENAS)
 		return false;
 	if (stackpool.arena == NULL) {
-		slotsize = alignup((size_t)debug.stacksize, PAGESIZE);
+		slotsize = alignup((size_t)debug.stacksize, PAGESIZE) + GUARD;
 		stackpool.arena = runtime_sysAlloc(MAXARENAS * sizeof(struct arena), &memstats.other_sys);
 		if (stackpool.arena == NULL)
 			return false;

@@ -32,6 +32,16 @@ rootof(uint32_t *addr)
 	return &semtable[((uintptr_t)addr >> 3) % NROOTS];
 }
 
+// lockroot ranks the lock when it is first used: the table is not written at boot.
+static void
+lockroot(struct semaroot *root)
+{
+#if RT0_DEBUG
+	atomic_storerlx(&root->lock.rank, LOCKRANK_ROOT);
+#endif
+	runtime_lock(&root->lock);
+}
+
 static bool
 cansemacquire(uint32_t *addr)
 {
@@ -110,8 +120,7 @@ runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason)
 		w.sg.g = getg();
 		w.waitlink = w.waittail = NULL;
 		w.handoff = false;
-		runtime_lock(&root->lock);
-		root->lock.rank = LOCKRANK_ROOT;
+		lockroot(root);
 		atomic_xadd(&root->nwait, 1); // Dekker: counted, then look
 		if (cansemacquire(addr)) {
 			atomic_xadd(&root->nwait, -1);
@@ -134,8 +143,7 @@ runtime_semrelease(uint32_t *addr, bool handoff)
 	atomic_xadd(addr, 1); // Dekker: added, then look
 	if (atomic_load(&root->nwait) == 0)
 		return;
-	runtime_lock(&root->lock);
-	root->lock.rank = LOCKRANK_ROOT;
+	lockroot(root);
 	if (atomic_loadrlx(&root->nwait) == 0) {
 		runtime_unlock(&root->lock);
 		return;

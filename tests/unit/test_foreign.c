@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "../../src/runtime.h"
 #include "apiutil.h"
 
 enum { THREADS = 8, EACH = 500 };
@@ -409,4 +410,40 @@ TEST(foreign_threads_more_than_processors_block)
 	rt0_waitgroup_wait(&f.wg);
 	CHECK_EQ(f.plain, N);
 	join(t, N);
+}
+
+static void
+nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void
+ends_itself(void *arg)
+{
+	inc(&((struct foreign *)arg)->n);
+	rt0_goexit();
+}
+
+static void *
+calls_in_often(void *arg)
+{
+	for (int i = 0; i < 5000; i++)
+		CHECK_EQ(rt0_run(i % 2 == 0 ? nothing : ends_itself, arg), 0);
+	return NULL;
+}
+
+// The goroutine of a call is kept for the next one, however it ended: calls cost no stacks.
+TEST(foreign_threads_leave_no_goroutines_behind)
+{
+	struct foreign f = {0};
+	pthread_t t[2];
+	start(t, 2, calls_in_often, &f);
+	join(t, 2);
+	int64_t before = runtime_allgcount();
+	start(t, 2, calls_in_often, &f);
+	join(t, 2);
+	CHECK_EQ(f.n, 2 * 2 * 2500);
+	CHECK(runtime_allgcount() <= before + 2);
+	CHECK_EQ(rt0_num_goroutine(), 1);
 }

@@ -98,6 +98,58 @@ FUNC runtime_mcall
 	.cfi_endproc
 ENDFUNC runtime_mcall
 
+// void runtime_jump(struct g *to)	noreturn
+// in: rdi = to. swtch that saves nothing, for a goroutine that has ended.
+FUNC runtime_jump
+	.cfi_startproc
+	.cfi_undefined rip
+	GETG_OFF(%rax)
+	movq	%rdi, %rsi
+	jmp	.Lswitchto
+	.cfi_endproc
+ENDFUNC runtime_jump
+
+// void runtime_swtch(struct g *from, struct g *to)
+// in: rdi = from, the current goroutine; rsi = to, at rest. From goroutine to goroutine without g0, for
+// when nobody can run from before we have left its stack (proc.c, "Direct switch"). Returns when
+// somebody runs from again.
+FUNC runtime_swtch
+	.cfi_startproc
+	pushq	%rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset rbp, -16
+	movq	%rsp, %rbp
+	.cfi_def_cfa_register rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	GETG_OFF(%rax)
+	stmxcsr	FRAME_MXCSR(%rsp)
+	fnstcw	FRAME_FPCW(%rsp)
+	movq	%rsp, G_SCHED_SP(%rdi)
+.Lswitchto:
+	movq	G_SCHED_SP(%rsi), %rsp
+	.cfi_undefined rip
+	movq	%rsi, %fs:(%rax)
+	ldmxcsr	FRAME_MXCSR(%rsp)
+	fldcw	FRAME_FPCW(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	.cfi_restore rbp
+	.cfi_restore rip
+	.cfi_def_cfa rsp, 8
+	ret
+	.cfi_endproc
+ENDFUNC runtime_swtch
+
 // void runtime_gogo(struct g *gp)	noreturn
 // in: rdi = gp, on g0. The first goroutine that a thread runs; later ones come out of mcall.
 FUNC runtime_gogo

@@ -43,6 +43,8 @@ main_main:
 	leaq	8(%rsi,%rdi,8), %rdx
 	call	main
 	movl	%eax, %edi
+	call	runtime_mainreturned
+	movl	%eax, %edi
 	call	runtime_exitprocess
 	.cfi_endproc
 	.size main_main, . - main_main

@@ -47,11 +47,18 @@ runtime_lockinit(struct mutex *l, enum lockrank rank)
 }
 
 static const char *const lockrank_name[] = {
-#define X(r, n) n,
-	LOCK_RANKS(X)
-#undef X
     "(leaf)",
+#define X(r, n) n,
+    LOCK_RANKS(X)
+#undef X
 };
+
+// rankof puts leaves last: they may be taken under any lock.
+static uint32_t
+rankof(const struct mutex *l)
+{
+	return l->rank == LOCKRANK_LEAF ? UINT32_MAX : l->rank;
+}
 
 // lockacquired checks the order and remembers the lock. Without a g (a thread on its way in or
 // out) nothing is checked.
@@ -64,7 +71,7 @@ runtime_lockacquired(struct mutex *l)
 	struct lockheld *h = &gp->m->held;
 	if (h->n == NELEM(h->l))
 		runtime_throw("lock ordering: too many locks held");
-	if (h->n > 0 && h->l[h->n - 1]->rank >= l->rank) {
+	if (h->n > 0 && rankof(h->l[h->n - 1]) >= rankof(l)) {
 		gp->m->dying = 1; // the print below takes locks too
 		for (uint32_t i = 0; i < h->n; i++)
 			runtime_print("runtime: holding %s (%p)\n", lockrank_name[h->l[i]->rank], (void *)h->l[i]);

@@ -78,7 +78,7 @@ extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")
 void runtime_mcall(struct g *(*fn)(struct g *gp));
 // systemstack runs fn(arg) on the g0 stack and returns; on g0 or gsignal already it just calls.
 void runtime_systemstack(void (*fn)(void *arg), void *arg);
-void runtime_swtch(struct g *from, struct g *to);
+void runtime_swtch(struct g *from, struct g *to, uint32_t *word);
 RT0_NORETURN void runtime_jump(struct g *to);
 RT0_NORETURN void runtime_gogo(struct g *gp);
 void runtime_goexit(void);  // where a goroutine's function returns to
@@ -149,6 +149,7 @@ extern int64_t runtime_runtimeInitTime; // ns, when doinit first ran
 // ---- proc.c ----
 void runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason reason);
 void runtime_goparkunlock(struct mutex *l, enum waitreason reason);
+void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
 void runtime_goyield(void);
@@ -168,6 +169,7 @@ bool runtime_preemptpoint(struct g *gp); // gives way if asked to
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
+enum { GFREE_MAX = 1024 }; // dead goroutines that a p keeps
 struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);

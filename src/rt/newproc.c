@@ -6,8 +6,7 @@
 #include "../runtime.h"
 
 enum {
-	GFREE_MAX = 1024, // a p's list; above it, GFREE_BATCH go to sched.gfree
-	GFREE_BATCH = 512,
+	GFREE_BATCH = 512, // how many leave a p's list when it has more than GFREE_MAX
 	GOID_BATCH = 16,
 };
 

@@ -6,9 +6,10 @@
 // Functions that run on g0 between two goroutines RETURN the goroutine to run (struct g *), which
 // mcall then runs; Go's never return. That pairs calls with returns (asm_amd64.S says why).
 //
-// Direct switch. Under the solo rule nobody can run a goroutine that has just parked, so it need not
-// be off its stack first: park and yield pick the next one right there and switch to it without g0.
-// With more processors the g0 detour is what makes parking safe (models/park_ready.pml).
+// Direct switch. Whoever parks on a channel picks the next goroutine while it still has the channel's
+// lock, and swtch drops the lock when it stands on the next one's stack: the two steps that make
+// parking safe (off the stack, then visible: models/park_ready.pml) without the detour by g0. Yield and
+// exit do likewise where nobody can run the old goroutine before we have left its stack.
 //
 // Waking threads. An M is spinning when it has a P, no goroutine, and looks for work. A submitter
 // wakes one M if there is an idle P and nobody spins; a spinner that finds work wakes the next. So
@@ -330,7 +331,7 @@ candirect(struct m *mp, struct g *gp)
 #ifdef RT0_SAN_HOOKS // the sanitizers are told of switches by mcall only
 	return (void)mp, (void)gp, false;
 #else
-	return sched.solo && (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && !perturb(2) &&
+	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&sched.runqsize)) == 0;
 #endif
 }
@@ -382,18 +383,41 @@ runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason 
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	gp->waitreason = (uint8_t)reason;
-	if (sched.solo && unlockf == NULL) {
-		casgstatus(gp, Grunning, Gwaiting);
-		struct g *next = pickdirect(mp, gp);
-		if (likely(next != NULL)) {
-			gp->m = NULL;
-			runtime_swtch(gp, next);
-			return;
-		}
-		casgstatus(gp, Gwaiting, Grunning);
-	}
 	mp->waitunlockf = unlockf;
 	mp->waitlock = lock;
+	runtime_mcall(park_m);
+}
+
+static bool
+wordunlock(struct g *gp, void *word)
+{
+	(void)gp;
+#if RT0_DEBUG
+	runtime_unlock((struct mutex *)word);
+#else
+	atomic_storerel((uint32_t *)word, 0);
+#endif
+	return true;
+}
+
+// goparkword is gopark for who holds a lock that is released by a store of 0 to word (chan.c). NULL: no
+// lock. (In debug builds word is the key of a mutex.)
+void
+runtime_goparkword(uint32_t *word, enum waitreason reason)
+{
+	ON_USERG();
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+	gp->waitreason = (uint8_t)reason;
+	struct g *next = pickdirect(mp, gp);
+	if (likely(next != NULL)) {
+		casgstatus(gp, Grunning, Gwaiting);
+		gp->m = NULL;
+		runtime_swtch(gp, next, word);
+		return;
+	}
+	mp->waitunlockf = word != NULL ? wordunlock : NULL;
+	mp->waitlock = word;
 	runtime_mcall(park_m);
 }
 
@@ -490,7 +514,7 @@ rt0_gosched(void)
 	struct m *mp = gp->m;
 	struct p *pp = mp->p;
 	// The common case in a few loads: only the ring has something, so its head runs and we go to its end.
-	if (candirect(mp, gp) && atomic_loadrlx(&pp->runnext) == NULL && pp->newqbottom == atomic_loadrlx(&pp->newqtop)) {
+	if (sched.solo && candirect(mp, gp) && atomic_loadrlx(&pp->runnext) == NULL && pp->newqbottom == atomic_loadrlx(&pp->newqtop)) {
 		uint32_t h = atomic_loadrlx(&pp->runqhead), t = pp->runqtail;
 		struct g *next = pp->runq[h % NRUNQ];
 		if (h == t) {
@@ -503,7 +527,7 @@ rt0_gosched(void)
 			atomic_storerlx(&pp->runq[t % NRUNQ], gp);
 			atomic_storerlx(&pp->runqhead, h + 1);
 			atomic_storerel(&pp->runqtail, t + 1);
-			runtime_swtch(gp, execute(mp, next, false));
+			runtime_swtch(gp, execute(mp, next, false), NULL);
 			return;
 		}
 	}
@@ -560,8 +584,9 @@ runtime_goexit1(void)
 {
 	struct g *gp = getg();
 	struct m *mp = gp->m;
-	// Direct switch: nobody can take our stack for a new goroutine before we have left it.
-	if (candirect(mp, gp) && likely(gp->stackorder == 0 && !gp->issystem)) {
+	// Direct switch: only this p takes goroutines from its list, as long as the list does not
+	// overflow, so nobody can take our stack for a new one before we have left it.
+	if (likely(gp->stackorder == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {
 		struct g *next = pickdirect(mp, gp);
 		if (likely(next != NULL)) {
 			casgstatus(gp, Grunning, Gdead);

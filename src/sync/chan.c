@@ -134,14 +134,6 @@ dequeue(struct waitq *q)
 	return sg;
 }
 
-static bool
-chanparkcommit(struct g *gp, void *c)
-{
-	(void)gp;
-	chanunlock(c);
-	return true;
-}
-
 // chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns
 // whether a communication, not close, woke us.
 static NOINLINE bool
@@ -153,8 +145,9 @@ chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum wai
 	sg.c = c;
 	sg.success = false;
 	enqueue(q, &sg);
-	// Until park_m drops the lock nobody can see us: close cannot run between "not ready" and "waits".
-	runtime_gopark(sched.solo ? NULL : chanparkcommit, c, reason);
+	// Until we are off our stack and the lock is dropped nobody can see us: close cannot run
+	// between "not ready" and "waits".
+	runtime_goparkword(sched.solo ? NULL : &c->lock.key, reason);
 	return sg.success;
 }
 
@@ -162,7 +155,7 @@ static NOINLINE void
 parkforever(enum waitreason reason)
 {
 	for (;;)
-		runtime_gopark(NULL, NULL, reason);
+		runtime_goparkword(NULL, reason);
 }
 
 struct rt0_chan *

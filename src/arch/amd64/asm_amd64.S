@@ -104,15 +104,16 @@ FUNC runtime_jump
 	.cfi_startproc
 	.cfi_undefined rip
 	GETG_OFF(%rax)
-	movq	%rdi, %rsi
-	jmp	.Lswitchto
+	movq	G_SCHED_SP(%rdi), %rsp
+	movq	%rdi, %fs:(%rax)
+	jmp	.Lrestore
 	.cfi_endproc
 ENDFUNC runtime_jump
 
-// void runtime_swtch(struct g *from, struct g *to)
-// in: rdi = from, the current goroutine; rsi = to, at rest. From goroutine to goroutine without g0, for
-// when nobody can run from before we have left its stack (proc.c, "Direct switch"). Returns when
-// somebody runs from again.
+// void runtime_swtch(struct g *from, struct g *to, uint32_t *word)
+// in: rdi = from, the current goroutine; rsi = to, at rest; rdx = word or NULL. From goroutine to goroutine
+// without g0 (proc.c, "Direct switch"). *word becomes 0 when from is saved and off its stack: a
+// release store, after which another thread may run from. Returns when somebody runs from again.
 FUNC runtime_swtch
 	.cfi_startproc
 	pushq	%rbp
@@ -130,10 +131,13 @@ FUNC runtime_swtch
 	stmxcsr	FRAME_MXCSR(%rsp)
 	fnstcw	FRAME_FPCW(%rsp)
 	movq	%rsp, G_SCHED_SP(%rdi)
-.Lswitchto:
 	movq	G_SCHED_SP(%rsi), %rsp
 	.cfi_undefined rip
-	movq	%rsi, %fs:(%rax)
+	testq	%rdx, %rdx
+	jz	1f
+	movl	$0, (%rdx)
+1:	movq	%rsi, %fs:(%rax)
+.Lrestore:
 	ldmxcsr	FRAME_MXCSR(%rsp)
 	fldcw	FRAME_FPCW(%rsp)
 	addq	$8, %rsp

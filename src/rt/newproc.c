@@ -249,6 +249,7 @@ rt0_go_attr(void (*fn)(void *), void *arg, const rt0_attr *attr)
 void HIDDEN
 runtime_newmain(void (*fn)(void *))
 {
+	runtime_bootmark("newproc");
 	// What every goroutine starts with: reading MXCSR at each go statement would cost a tenth of it.
 	uint32_t mxcsr;
 	uint16_t fpcw;

@@ -261,8 +261,9 @@ top:;
 		if (atomic_xadd(&sched.nmspinning, -1) < 0)
 			runtime_throw("findrunnable: negative nmspinning");
 		bool found = atomic_loadrlx(&sched.runqsize) > 0, lazy = false;
-		for (int32_t i = 0; !found && i < sched.gomaxprocs; i++) {
-			struct p *p2 = allp[i];
+		// Without a p the world may be resized meanwhile: allp only grows, its ps stay.
+		for (int32_t i = 0; !found && i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+			struct p *p2 = runtime_pat(i);
 			if (runtime_runqempty(p2))
 				continue;
 			// Its runnext alone is left to the runnext-only dance.

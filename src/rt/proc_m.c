@@ -160,6 +160,8 @@ mstart1(void *arg)
 {
 	(void)arg;
 	struct m *mp = getg()->m;
+	if (mp == &runtime_m0)
+		runtime_bootmark("mstart");
 	runtime_minit();
 	if (mp == &runtime_m0)
 		runtime_initsig();

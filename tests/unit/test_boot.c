@@ -17,7 +17,7 @@ static const char *const order[] = {
     "check", "args", "osinit", "lockinit", "worldStopped", "ticks", "moduledataverify", "stackinit", "randinit",
     "mallocinit", "godebug", "cpuinit", "alginit", "mcommoninit", "modulesinit", "typelinksinit", "itabsinit",
     "stkobjinit", "sigsave", "goargs", "goenvs", "secure", "checkfds", "parsedebugvars", "gcinit", "gcrash",
-    "procresize", "worldStarted", "runtime_main", "doinit", "main",
+    "procresize", "worldStarted", "newproc", "mstart", "runtime_main", "doinit", "main",
 };
 
 TEST(boot_steps_come_in_the_order_of_the_contract)
@@ -101,4 +101,11 @@ TEST(cgroup_limits_of_both_versions_are_respected)
 	char cmd[64];
 	snprintf(cmd, sizeof cmd, "rm -r %s", dir);
 	CHECK_EQ(system(cmd), 0);
+}
+
+TEST(huge_page_size_is_a_power_of_two_or_unknown)
+{
+	size_t n = runtime_hugepagesize();
+	CHECK_EQ(n & (n - 1), 0);
+	CHECK_EQ(runtime_hugepagesize(), n);
 }

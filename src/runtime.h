@@ -148,7 +148,6 @@ extern int64_t runtime_runtimeInitTime; // ns, when doinit first ran
 
 // ---- proc.c ----
 void runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason reason);
-void runtime_goparkunlock(struct mutex *l, enum waitreason reason);
 void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
@@ -162,8 +161,6 @@ bool runtime_castogscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 void runtime_casfrom_Gscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 uint32_t runtime_readgstatus(struct g *gp);
 const char *runtime_waitreasontext(struct g *gp);
-void runtime_injectglist(struct gqueue *q, int32_t n);
-void runtime_dropg(void);
 bool runtime_preemptpoint(struct g *gp); // gives way if asked to
 
 // ---- newproc.c ----
@@ -281,7 +278,6 @@ RT0_NORETURN void runtime_throw(const char *s);
 RT0_NORETURN void runtime_fatal(const char *s);
 RT0_NORETURN void runtime_panicstring(const char *s); // "panic: s" and, when signal info is set, its line
 RT0_NORETURN void runtime_badcontext(const char *func, const char *want);
-RT0_NORETURN void runtime_exit(int code); // flushes nothing
 struct sigpanicinfo {
 	uint32_t sig;
 	int32_t code;

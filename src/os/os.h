@@ -50,7 +50,6 @@ int32_t runtime_getproccount(void); // threads this process has, by the kernel's
 void runtime_usleep(uint32_t us);
 void runtime_osyield(void);
 int64_t runtime_nanotime(void);
-int64_t runtime_walltime(void);
 // futexsleep returns on wake-up, when *addr != val, after ns (< 0: never), or for no reason.
 void runtime_futexsleep(uint32_t *addr, uint32_t val, int64_t ns);
 void runtime_futexwakeup(uint32_t *addr, uint32_t cnt);
@@ -66,7 +65,6 @@ void runtime_initsig(void);  // handlers of the process
 void runtime_minit(void);    // this thread: signal stack, mask
 void runtime_unminit(void);
 void runtime_mpreinit(struct m *mp); // a new m, before its thread starts: the signal stack
-void runtime_restoresigs(void);
 void runtime_initsigmask(void);   // this thread gets the mask of sigsave
 void runtime_sigsave(void);  // the mask at start, for threads we make
 uint64_t runtime_sigblock(void); // blocks all that the libc does not reserve; the old mask

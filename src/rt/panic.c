@@ -216,9 +216,3 @@ rt0_exit(int code)
 {
 	runtime_exitprocess(code);
 }
-
-void
-runtime_exit(int code)
-{
-	runtime_exitprocess(code);
-}

@@ -120,15 +120,6 @@ runtime_waitreasontext(struct g *gp)
 
 // ---- run ----
 
-// dropg cuts the tie between the current m and its goroutine. On g0.
-void
-runtime_dropg(void)
-{
-	struct m *mp = getg()->m;
-	mp->curg->m = NULL;
-	atomic_storerel(&mp->curg, NULL);
-}
-
 // execute makes gp the one to run next on the current m, and returns it.
 static inline struct g *
 execute(struct m *mp, struct g *gp, bool inherittime)
@@ -422,20 +413,6 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 	runtime_mcall(park_m);
 }
 
-static bool
-parkunlock(struct g *gp, void *lock)
-{
-	(void)gp;
-	runtime_unlock(lock);
-	return true;
-}
-
-void
-runtime_goparkunlock(struct mutex *l, enum waitreason reason)
-{
-	runtime_gopark(parkunlock, l, reason);
-}
-
 // ready makes a waiting goroutine runnable, on the current p. The caller has taken it off every
 // wait queue. Runnext-only dance: runq.c.
 void
@@ -464,28 +441,6 @@ void
 runtime_goready(struct g *gp)
 {
 	runtime_ready(gp, true);
-}
-
-// injectglist makes n waiting goroutines runnable from a thread with or without a p, and starts as
-// many ms as there are idle ps for them.
-void
-runtime_injectglist(struct gqueue *q, int32_t n)
-{
-	if (n == 0)
-		return;
-	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
-		casgstatusslow(gp, Gwaiting, Grunnable);
-	runtime_lock(&sched.lock);
-	runtime_globrunqputbatch(q, n);
-	runtime_unlock(&sched.lock);
-	for (; n > 0; n--) {
-		runtime_lock(&sched.lock);
-		struct p *pp = runtime_pidleget();
-		runtime_unlock(&sched.lock);
-		if (pp == NULL)
-			break;
-		runtime_startm(pp, false);
-	}
 }
 
 struct g *

@@ -19,14 +19,9 @@
 	.size \name, . - \name
 .endm
 
-	.text
-
-// void runtime_mcall(struct g *(*fn)(struct g *gp))
-// in: rdi = fn, on a goroutine's stack. Pushes the frame of asm_offsets.h, leaves its address in
-// gp->sched.sp, calls fn(gp) on g0's stack, runs the goroutine that fn returns. Returns when
-// somebody runs gp again, perhaps on another thread. Clobbers what a call clobbers.
-FUNC runtime_mcall
-	.cfi_startproc
+// SAVEFRAME pushes the frame of asm_offsets.h: what a C function must find unchanged when a call of it
+// returns, the floating-point modes too. LOADFRAME is at such a frame, restores it and returns.
+.macro SAVEFRAME
 	pushq	%rbp
 	.cfi_def_cfa_offset 16
 	.cfi_offset rbp, -16
@@ -40,6 +35,32 @@ FUNC runtime_mcall
 	subq	$8, %rsp
 	stmxcsr	FRAME_MXCSR(%rsp)
 	fnstcw	FRAME_FPCW(%rsp)
+.endm
+.macro LOADFRAME
+	ldmxcsr	FRAME_MXCSR(%rsp)
+	fldcw	FRAME_FPCW(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	.cfi_restore rbp
+	.cfi_restore rip
+	.cfi_def_cfa rsp, 8
+	ret
+.endm
+
+	.text
+
+// void runtime_mcall(struct g *(*fn)(struct g *gp))
+// in: rdi = fn, on a goroutine's stack. Pushes the frame of asm_offsets.h, leaves its address in
+// gp->sched.sp, calls fn(gp) on g0's stack, runs the goroutine that fn returns. Returns when
+// somebody runs gp again, perhaps on another thread. Clobbers what a call clobbers.
+FUNC runtime_mcall
+	.cfi_startproc
+	SAVEFRAME
 	GETG_OFF(%r13)
 	movq	%fs:(%r13), %r12
 	movq	G_M(%r12), %rdx
@@ -82,19 +103,7 @@ FUNC runtime_mcall
 	movq	%r12, %rdi
 	call	runtime_sanafter
 #endif
-	ldmxcsr	FRAME_MXCSR(%rsp)
-	fldcw	FRAME_FPCW(%rsp)
-	addq	$8, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
-	.cfi_restore rbp
-	.cfi_restore rip
-	.cfi_def_cfa rsp, 8
-	ret
+	LOADFRAME
 	.cfi_endproc
 ENDFUNC runtime_mcall
 
@@ -116,20 +125,8 @@ ENDFUNC runtime_jump
 // release store, after which another thread may run from. Returns when somebody runs from again.
 FUNC runtime_swtch
 	.cfi_startproc
-	pushq	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset rbp, -16
-	movq	%rsp, %rbp
-	.cfi_def_cfa_register rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
+	SAVEFRAME
 	GETG_OFF(%rax)
-	stmxcsr	FRAME_MXCSR(%rsp)
-	fnstcw	FRAME_FPCW(%rsp)
 	movq	%rsp, G_SCHED_SP(%rdi)
 	movq	G_SCHED_SP(%rsi), %rsp
 	.cfi_undefined rip
@@ -138,19 +135,7 @@ FUNC runtime_swtch
 	movl	$0, (%rdx)
 1:	movq	%rsi, %fs:(%rax)
 .Lrestore:
-	ldmxcsr	FRAME_MXCSR(%rsp)
-	fldcw	FRAME_FPCW(%rsp)
-	addq	$8, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
-	.cfi_restore rbp
-	.cfi_restore rip
-	.cfi_def_cfa rsp, 8
-	ret
+	LOADFRAME
 	.cfi_endproc
 ENDFUNC runtime_swtch
 
@@ -289,17 +274,7 @@ ENDFUNC runtime_callon
 // from (g0->sched.sp) and calls fn, which never returns; mrun returns when mreturn is called.
 FUNC runtime_mrun
 	.cfi_startproc
-	pushq	%rbp
-	.cfi_def_cfa_offset 16
-	.cfi_offset rbp, -16
-	movq	%rsp, %rbp
-	.cfi_def_cfa_register rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
+	SAVEFRAME
 	GETG_OFF(%rcx)
 	movq	%fs:(%rcx), %rax
 	movq	%rsp, G_SCHED_SP(%rax)
@@ -318,14 +293,7 @@ FUNC runtime_mreturn
 	GETG_OFF(%rcx)
 	movq	%fs:(%rcx), %rax
 	movq	G_SCHED_SP(%rax), %rsp
-	addq	$8, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
-	ret
+	LOADFRAME
 	.cfi_endproc
 ENDFUNC runtime_mreturn
 

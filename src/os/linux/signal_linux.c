@@ -12,7 +12,6 @@ enum { SIGSTACK = 64 << 10 };
 
 static const uint8_t faultsigs[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 static struct sigaction fwdsig[16] BOOTDATA; // what was installed before; constant after initsig
-static bool handlersset BOOTDATA;
 
 static void
 forward(int32_t sig, struct siginfo *info, void *ctx)
@@ -62,18 +61,7 @@ runtime_initsig(void)
 			runtime_throw("cannot install a signal handler");
 		}
 	}
-	handlersset = true;
 }
-
-// restoresigs undoes initsig (rt0_stop, and before dying by a signal of our own).
-void
-runtime_restoresigs(void)
-{
-	for (size_t i = 0; handlersset && i < NELEM(faultsigs); i++)
-		sys4(SYS_rt_sigaction, faultsigs[i], &fwdsig[faultsigs[i]], NULL, 8);
-	handlersset = false;
-}
-
 
 // minit is the start of an m on its own thread: a signal stack (one that is there, a sanitizer's or
 // the host program's, is kept) and the signal mask that blocks nothing we did not find blocked.

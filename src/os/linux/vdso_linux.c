@@ -122,12 +122,6 @@ runtime_nanotime(void)
 }
 
 int64_t
-runtime_walltime(void)
-{
-	return clocktime(CLOCK_REALTIME);
-}
-
-int64_t
 rt0_nanotime(void)
 {
 	return clocktime(CLOCK_MONOTONIC);

@@ -34,6 +34,7 @@ enum { MAXELEM = 64 << 10 };
 // costs half of a runtime mutex (whose unlock must ask for sleepers by a second locked instruction,
 // 5 ns each); a waiter whose holder has lost its CPU yields, then sleeps in growing steps. Debug builds take
 // the mutex, for its ranks.
+#if !RT0_DEBUG
 static NOINLINE void
 chanlockslow(struct rt0_chan *c)
 {
@@ -48,6 +49,7 @@ chanlockslow(struct rt0_chan *c)
 			runtime_usleep(n < 1000 ? n : 1000);
 	}
 }
+#endif
 
 static inline void
 chanlock(struct rt0_chan *c)

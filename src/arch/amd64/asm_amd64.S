@@ -135,7 +135,20 @@ FUNC runtime_swtch
 	movl	$0, (%rdx)
 1:	movq	%rsi, %fs:(%rax)
 .Lrestore:
+	// A goroutine that has not run is entered by a jump: the processor would predict the return
+	// to be to whoever called swtch last, and be wrong each time (5 ns).
+	leaq	runtime_gostart(%rip), %rcx
+	cmpq	%rcx, FRAME_PC(%rsp)
+	je	.Lfresh
 	LOADFRAME
+.Lfresh:
+	ldmxcsr	FRAME_MXCSR(%rsp)
+	fldcw	FRAME_FPCW(%rsp)
+	movq	FRAME_RBX(%rsp), %rbx
+	movq	FRAME_R12(%rsp), %r12
+	xorl	%ebp, %ebp
+	addq	$FRAME_SIZE, %rsp
+	jmp	runtime_gostart
 	.cfi_endproc
 ENDFUNC runtime_swtch
 
@@ -162,8 +175,8 @@ FUNC runtime_gostart
 	.globl runtime_goexit
 	.hidden runtime_goexit
 runtime_goexit:
-	call	runtime_goexit1
-	ud2
+	pushq	$0			// as if called: keeps the stack aligned; it never returns
+	jmp	runtime_goexit1
 	.cfi_endproc
 ENDFUNC runtime_gostart
 

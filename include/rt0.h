@@ -6,11 +6,16 @@
 //
 // Each function says, where there is something to say: Units, Returns, Panics, Blocks, Context,
 // Memory. "Context goroutine or thread" means that a thread which rt0 did not create may call:
-// it becomes a goroutine for the length of the call. No function may be called from a signal
-// handler unless it says so. Errors are negative errno values; errno itself is never used, since
-// a goroutine may wake on another thread than the one it slept on.
+// it becomes a goroutine for the length of the call; without a running runtime that is fatal. No
+// function may be called from a signal handler unless it says so. Errors are negative errno values;
+// errno itself is never used, since a goroutine may wake on another thread than the one it slept
+// on.
 #ifndef RT0_H
 #define RT0_H
+
+#if !defined __linux__ || !defined __x86_64__ || defined __ILP32__
+#error "rt0 is for 64-bit programs on linux/amd64 only"
+#endif
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,7 +46,8 @@ RT0_API void rt0_go(void (*fn)(void *arg), void *arg);
 
 // What rt0_go_attr may be told. Zero every field that you do not set.
 typedef struct rt0_attr {
-	size_t stack_size; // bytes, 16 KiB to 1 GB, rounded up; 0: GODEBUG=stacksize or 256 KiB
+	// Bytes, 16 KiB to what rt0_set_max_stack says, rounded up; 0: GODEBUG=stacksize or 256 KiB.
+	size_t stack_size;
 } rt0_attr;
 
 // rt0_go_attr is rt0_go with attributes.
@@ -60,17 +66,17 @@ RT0_API void rt0_gosched(void);
 // Context  goroutine.
 RT0_NORETURN RT0_API void rt0_goexit(void);
 
-// rt0_num_goroutine counts the goroutines that exist, the caller's included.
+// rt0_num_goroutine counts the goroutines that exist, the caller's included. Never less than 1.
 // Context  anywhere, a signal handler too.
 RT0_API int rt0_num_goroutine(void);
 
 // rt0_gomaxprocs sets how many threads may run goroutines at one time; n < 1 only asks.
-// Returns  the previous setting. n is clamped to 1024.
+// Returns  the previous setting; -ENOTCONN: the runtime does not run. n is clamped to 1024.
 // Blocks   until every running goroutine has reached the scheduler (a runtime call).
 // Context  goroutine or thread.
 RT0_API int rt0_gomaxprocs(int n);
 
-// rt0_num_cpu is the number of CPUs that this process could use when it started.
+// rt0_num_cpu is the number of CPUs that this process could use when the runtime started.
 RT0_API int rt0_num_cpu(void);
 
 // rt0_lock_os_thread binds the calling goroutine to its thread until rt0_unlock_os_thread has
@@ -81,17 +87,18 @@ RT0_API void rt0_unlock_os_thread(void);
 
 // rt0_morestack calls fn(arg) on a fresh stack of at least size bytes and returns when fn has.
 // Use it before a call that needs far more stack than a goroutine has (parsers, big alloca).
+// Units    bytes, 4 KiB to what rt0_set_max_stack says.
 // Returns  0; -EINVAL or -ENOMEM: fn was not called.
 // Context  goroutine. fn may block, and may call rt0_morestack itself.
 RT0_API int rt0_morestack(void (*fn)(void *arg), void *arg, size_t size);
 
-// rt0_stack_trim gives the pages of the calling goroutine's stack that it no longer uses back to the
-// kernel: for a goroutine that has been deep once and now waits for long.
+// rt0_stack_trim gives the pages of the calling goroutine's stack that it no longer uses back to
+// the kernel: for a goroutine that has been deep once and now waits for long.
 // Context  goroutine; does nothing elsewhere.
 RT0_API void rt0_stack_trim(void);
 
 // rt0_set_max_stack sets the largest stack that rt0_go_attr and rt0_morestack may ask for.
-// Units    bytes; at first 1 000 000 000, at most twice that.
+// Units    bytes; at first 1 000 000 000. What is not from 16 KiB to twice that is clamped.
 // Returns  the previous setting.
 RT0_API size_t rt0_set_max_stack(size_t bytes);
 
@@ -109,7 +116,8 @@ RT0_API int rt0_set_max_threads(int n);
 RT0_API void rt0_entersyscall(void);
 RT0_API void rt0_exitsyscall(void);
 
-// RT0_BLOCKING(expr) evaluates expr between the two: n = RT0_BLOCKING(read(fd, buf, len));
+// RT0_BLOCKING(expr) evaluates expr, which must have a value, between the two:
+//     n = RT0_BLOCKING(read(fd, buf, len));
 #define RT0_BLOCKING(expr)                                                                        \
 	__extension__({                                                                           \
 		rt0_entersyscall();                                                               \
@@ -288,8 +296,9 @@ RT0_API int64_t rt0_walltime(void); // since 1970-01-01 UTC, ns; anywhere
 // Blocks   the thread, with the processor given to others.
 RT0_API long rt0_write(int fd, const void *buf, size_t n);
 
-// rt0_printf prints to standard output, at once and unbuffered: %d %i %u %x %X %o %c %s %p %f %%, with
-// flags 0 - + space, width, precision, and h hh l ll z t j. Output of 4096 bytes or less is one write.
+// rt0_printf prints to standard output, at once and unbuffered: %d %i %u %x %X %o %c %s %p %f %%,
+// with flags 0 - + # space, width, precision, and h hh l ll z t j. Output of 4096 bytes or less is
+// one write.
 // Returns  the bytes written or a negative errno.
 RT0_API int rt0_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -109,7 +109,6 @@ struct g {
 	struct gobuf sched;    // valid while not running
 	uint32_t atomicstatus; // atomic, by casgstatus only
 	uint8_t waitreason;    // owner, before it parks
-	uint8_t preempt;       // atomic: mirrors stackguard0 == STACKPREEMPT
 	uint8_t stackorder;    // which pool the stack came from (stack.c)
 	uint8_t issystem;      // not the user's: hidden at GOTRACEBACK below system
 	uint64_t goid;
@@ -118,7 +117,7 @@ struct g {
 	uintptr_t startpc;   // fn
 	void *startarg;
 	uint64_t parentgoid;
-	int64_t waitsince;     // ns, when it began to wait; 0: not measured
+	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
 	struct m *lockedm;     // the thread it is bound to
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
 	uintptr_t syscallpc, syscallbp;
@@ -190,7 +189,6 @@ struct p {
 	uint32_t schedtick;  // owner, read by sysmon: goes up at each execute that starts a slice
 	uint32_t syscalltick;
 	struct sysmontick sysmontick; // sysmon only
-	uint8_t preempt;     // atomic: give way at the next chance
 	uint8_t oldest;      // atomic: sysmon asks that the oldest of newq be run next
 	uint32_t runSafePointFn;
 	struct mcache *mcache; // owner only

@@ -158,6 +158,10 @@ command_rt0() {
 	count rt0/build_c expect 0 '' sh -c "'$rt0' build -c prog.c && '$rt0' build prog.o -o fromobj && ./fromobj"
 	count rt0/build_show expect 0 '--wrap=main' "$rt0" build -show prog.c -o app
 	count rt0/build_pure_and_lib expect 2 'exclude each other' "$rt0" build -pure -lib prog.c
+	count rt0/build_pure_static_pie expect 2 'no -static-pie' "$rt0" build -static-pie -pure prog.c
+	count rt0/build_pure_shared expect 2 'no -shared' "$rt0" build -pure -shared prog.c
+	count rt0/build_m32 expect 2 'amd64 only' "$rt0" build -m32 prog.c
+	count rt0/help_two expect 2 'unexpected argument build' "$rt0" help run build
 	count rt0/build_over_source expect 1 'names a source file' "$rt0" build prog.c -o prog.c
 	sleep 0.2
 	count rt0/run_leaves_nothing sh -c "! ls -d '$d'/rt0-* 2>/dev/null"

@@ -210,6 +210,7 @@ parse(struct job *j, const char *command, int argc, char **argv)
 {
 	bool run = strcmp(command, "run") == 0;
 	struct args linkflags = {0};
+	const char *notpure = NULL; // a flag that does not go with -pure
 	int i = 0;
 	for (; i < argc; i++) {
 		char *a = argv[i];
@@ -261,6 +262,12 @@ parse(struct job *j, const char *command, int argc, char **argv)
 		j->shared |= strcmp(a, "-shared") == 0;
 		if (run && (j->nolink || j->shared))
 			misused(command, "%s makes no program that could run", a);
+		if (strcmp(a, "-m32") == 0 || strcmp(a, "-mx32") == 0 || strcmp(a, "-m16") == 0)
+			misused(command, "%s: rt0 is for 64-bit programs of amd64 only", a);
+		// The pure entry relocates nothing, and a plugin needs a libc to load it.
+		if (strcmp(a, "-shared") == 0 || strcmp(a, "-pie") == 0 ||
+		    strcmp(a, "-static-pie") == 0)
+			notpure = a;
 		// What the linker reads in order stays in order, behind the sources in run.
 		struct args *to = strncmp(a, "-l", 2) == 0 || strncmp(a, "-Wl,", 4) == 0
 		    ? (run ? &linkflags : &j->inputs)
@@ -270,6 +277,8 @@ parse(struct job *j, const char *command, int argc, char **argv)
 			push(to, argv[++i]);
 	}
 	pushall(&j->inputs, &linkflags);
+	if (j->mode == PURE && notpure)
+		misused(command, "-pure makes a static program at a fixed address: no %s", notpure);
 	if (!j->name)
 		misused(command, "no source files");
 	return i;
@@ -548,8 +557,10 @@ help(int argc, char **argv)
 		fputs(usage, stdout);
 		return 0;
 	}
+	if (argc > 1)
+		misused("help", "unexpected argument %s", argv[1]);
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-		if (argc == 1 && strcmp(argv[0], commands[i].name) == 0) {
+		if (strcmp(argv[0], commands[i].name) == 0) {
 			fputs(commands[i].help, stdout);
 			return 0;
 		}

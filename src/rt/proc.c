@@ -128,10 +128,6 @@ execute(struct m *mp, struct g *gp, bool inherittime)
 	atomic_storerel(&mp->curg, gp);
 	gp->m = mp;
 	casgstatus(gp, Grunnable, Grunning);
-	gp->waitsince = 0;
-	if (unlikely(atomic_loadrlx(&gp->preempt))) {
-		atomic_storerlx(&gp->preempt, 0);
-	}
 	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
 	// Read by sysmon and thieves, to see whether pp gets on.
 	atomic_storerlx(&pp->nswitch, pp->nswitch + 1);
@@ -299,7 +295,6 @@ runtime_schedule(void)
 		struct p *pp = mp->p;
 		bool inherittime;
 		struct g *gp = NULL;
-		atomic_storerlx(&pp->preempt, 0);
 		if (likely(!atomic_loadrlx(&sched.gcwaiting) && (pp->schedtick % 61 != 0 || atomic_loadrlx(&sched.runqsize) == 0)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))

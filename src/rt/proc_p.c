@@ -268,7 +268,6 @@ runtime_exitsyscall(void)
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	mp->locks++;
-	gp->waitsince = 0;
 	if (likely(exitsyscallfast(mp))) {
 		runtime_casgstatus(gp, Gsyscall, Grunning);
 		gp->syscallsp = 0;

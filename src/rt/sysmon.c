@@ -25,9 +25,7 @@ runtime_preemptone(struct p *pp)
 	struct g *gp = atomic_loadacq(&mp->curg); // pairs with execute's release
 	if (gp == NULL)
 		return false;
-	atomic_storerlx(&gp->preempt, 1);
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
-	atomic_storerlx(&pp->preempt, 1);
 	return true;
 }
 

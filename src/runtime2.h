@@ -148,6 +148,7 @@ struct m {
 	struct p *nextp;      // handed over by who wakes us; owned once park is signalled
 	struct p *oldp;       // the p before the system call
 	void (*mstartfn)(void);
+	void *(*startfn)(void *); // hosted: what the thread runs
 	struct g *lockedg; // sched.lock, or the m itself
 	uint32_t lockedext, lockedint;
 	int32_t locks;    // > 0: must not be preempted, must not park
@@ -189,7 +190,7 @@ struct p {
 	uint32_t schedtick;  // owner, read by sysmon: goes up at each execute that starts a slice
 	uint32_t syscalltick;
 	struct sysmontick sysmontick; // sysmon only
-	uint8_t oldest;      // atomic: sysmon asks that the oldest of newq be run next
+	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
 	uint32_t runSafePointFn;
 	struct mcache *mcache; // owner only
 

@@ -17,6 +17,41 @@
 
 enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
 
+// A thread of the runtime that ends in pthread_exit takes its processor and its goroutine with it, and
+// the program would hang or lose a CPU without a word. The key's destructor sees it: when a thread
+// ends by itself it has no g any more.
+static pthread_key_t exitkey;
+static pthread_once_t exitonce = PTHREAD_ONCE_INIT;
+
+static void
+threadexit(void *arg)
+{
+	(void)arg;
+	if (getg() != NULL)
+		runtime_fatal("a goroutine called pthread_exit (use rt0_goexit)");
+}
+
+static void
+makeexitkey(void)
+{
+	pthread_key_create(&exitkey, threadexit);
+}
+
+static void
+watchexit(void)
+{
+	pthread_once(&exitonce, makeexitkey);
+	pthread_setspecific(exitkey, &exitkey);
+}
+
+static void *
+threadmain(void *arg)
+{
+	struct m *mp = arg;
+	watchexit();
+	return mp->startfn(mp);
+}
+
 static int
 thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 {
@@ -27,9 +62,9 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 		return -err;
 	pthread_attr_setstacksize(&attr, G0STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&th, &attr, fn, arg);
+	mp->startfn = fn;
+	err = pthread_create(&th, &attr, threadmain, arg);
 	pthread_attr_destroy(&attr);
-	(void)mp;
 	return -err;
 }
 
@@ -75,6 +110,7 @@ rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
 	mainfn = fn;
 	runtime_hosted = &ops;
 	runtime_main_main = main_main;
+	watchexit();
 	runtime_rt0_go(argc, argv);
 	abort(); // it returns after rt0_stop only, which refuses here
 }
@@ -94,6 +130,7 @@ static void *
 bootthread(void *arg)
 {
 	(void)arg;
+	watchexit();
 	if (lib.booted)
 		runtime_restart();
 	else

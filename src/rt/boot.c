@@ -7,7 +7,7 @@
 #include "../os/linux/linux.h"
 #include "../types/type.h"
 
-struct schedt sched BOOTDATA;
+struct schedt sched BOOTDATA = {.maxmcount = 10000};
 struct g runtime_g0 BOOTDATA;
 struct m runtime_m0 BOOTDATA;
 __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
@@ -106,7 +106,6 @@ runtime_schedinit(void)
 	runtime_lockinit(&sched.extralock, LOCKRANK_EXTRAM);
 	runtime_lockinit(&sched.newmlock, LOCKRANK_LEAF);
 	runtime_g0.issystem = true;
-	sched.maxmcount = 10000;
 	sched.iscgo = runtime_hosted != NULL;
 	runtime_bootmark("schedinit/worldStopped");
 	atomic_storerlx(&sched.gcwaiting, 0); // nobody else exists: the world is stopped by nature

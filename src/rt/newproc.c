@@ -116,6 +116,8 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	if (likely(pp != NULL)) {
 		if (likely(stacksize == 0))
 			newg = runtime_gfget(pp);
+	} else if (unlikely(callergp != mp->g0)) {
+		runtime_fatal("go statement between rt0_entersyscall and rt0_exitsyscall");
 	} else if (mp->callg != NULL) {
 		newg = mp->callg;
 		mp->callg = NULL;

@@ -172,6 +172,14 @@ stealwork(struct p *pp)
 	return NULL;
 }
 
+// globalturn: the global queue goes first, at every 61st tick, and once a time slice (sysmon sets oldest):
+// goroutines that hand the rest of one slice to each other make no ticks.
+static inline bool
+globalturn(struct p *pp)
+{
+	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
+}
+
 // findrunnable finds a goroutine to run, and sleeps until there is one. On g0, with a p; the p may
 // be another one on return. *inherittime as for runqget.
 static NOINLINE struct g *
@@ -189,7 +197,9 @@ top:;
 	struct g *gp;
 	// Once in a while the global queue first: two goroutines that ready each other for ever on
 	// the local one must not starve it.
-	if (pp->schedtick % 61 == 0 && atomic_loadrlx(&sched.runqsize) > 0) {
+	if (globalturn(pp)) {
+		if (atomic_loadrlx(&pp->oldest) != 0)
+			atomic_storerlx(&pp->oldest, 2); // the deque's turn: runqget
 		runtime_lock(&sched.lock);
 		gp = runtime_globrunqget(pp, 1);
 		runtime_unlock(&sched.lock);
@@ -295,7 +305,7 @@ runtime_schedule(void)
 		struct p *pp = mp->p;
 		bool inherittime;
 		struct g *gp = NULL;
-		if (likely(!atomic_loadrlx(&sched.gcwaiting) && (pp->schedtick % 61 != 0 || atomic_loadrlx(&sched.runqsize) == 0)))
+		if (likely(!atomic_loadrlx(&sched.gcwaiting) && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
 			gp = findrunnable(&inherittime);
@@ -523,8 +533,8 @@ runtime_goexit0(struct g *gp)
 	if (unlikely(locked)) {
 		if (mp->lockedint != 0)
 			runtime_throw("goroutine ends while locked by the runtime");
-		mp->lockedext = 0;
-		// A thread that user code has locked may carry state of its own: it is not reused.
+		// A thread that user code has locked may carry state of its own: it is not reused, and since
+		// lockedext stays, newm does not clone it while mexit finds somebody for the p.
 		runtime_mexit();
 	}
 	return runtime_schedule();

@@ -269,6 +269,12 @@ runtime_stopms(void)
 		runtime_lock(&sched.lock);
 		for (struct m *mp; (mp = mget()) != NULL;)
 			runtime_notewakeup(&mp->park);
+		if (sched.m0gone) {
+			// A goroutine ended locked to it (mexit); mquit counts it again.
+			sched.m0gone = false;
+			sched.nmfreed--;
+			runtime_notewakeup(&runtime_m0.park);
+		}
 		if (sched.sysmonwait) {
 			atomic_storerlx(&sched.sysmonwait, 0);
 			runtime_notewakeup(&sched.sysmonnote);
@@ -532,8 +538,8 @@ runtime_mexit(void)
 		sched.m0gone = true;
 		runtime_checkdead();
 		runtime_unlock(&sched.lock);
-		for (;;)
-			runtime_notesleep(&mp->park);
+		runtime_notesleep(&mp->park);
+		mquit(mp); // only stopms wakes us
 	}
 	runtime_sigblock(); // nothing may run on this thread's signal stack any more
 	runtime_unminit();
@@ -632,7 +638,7 @@ runtime_callbackdone(struct g *gp)
 	runtime_casgstatus(gp, Grunning, Gdead);
 	atomic_storerel(&mp->curg, NULL);
 	mp->lockedg = NULL;
-	mp->lockedext = 0;
+	mp->lockedext = mp->lockedint = 0;
 	gp->lockedm = NULL;
 	gp->m = NULL;
 	if (mp->callg == NULL) {
@@ -657,6 +663,7 @@ callbackstart(void *arg)
 		runtime_throw("out of memory (goroutine for a foreign thread)");
 	gp->lockedm = mp;
 	mp->lockedg = gp;
+	mp->lockedint = 1; // a lock and unlock of fn's own must not set it free
 	atomic_storerel(&mp->curg, gp);
 	gp->m = mp;
 	mp->oldp = NULL;

@@ -392,7 +392,11 @@ runtime_startTheWorld(void)
 void
 runtime_grow(void)
 {
-	if (likely(sched.grown) || !sched.mainstarted || atomic_xchg(&sched.grown, 1) != 0)
+	if (likely(sched.grown) || !sched.mainstarted)
+		return;
+	if (getg()->m->p == NULL)
+		runtime_fatal("go statement between rt0_entersyscall and rt0_exitsyscall");
+	if (atomic_xchg(&sched.grown, 1) != 0)
 		return;
 	runtime_mallocinit();
 	if (sched.wantprocs == 0)

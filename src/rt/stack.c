@@ -108,6 +108,8 @@ newarena(void)
 		if (stackpool.arena == NULL)
 			return false;
 	}
+	if (next < slotstride())
+		next = slotstride();
 	for (size_t size = next; size >= slotstride(); size /= 2) {
 		size_t n = size / slotstride();
 		long p = sys6(SYS_mmap, 0, n * slotstride(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE | MAP_STACK, -1, 0);

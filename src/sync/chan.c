@@ -141,6 +141,8 @@ dequeue(struct waitq *q)
 static NOINLINE bool
 chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum waitreason reason)
 {
+	if (unlikely(gp->m->p == NULL))
+		runtime_fatal("channel operation between rt0_entersyscall and rt0_exitsyscall");
 	struct sudog sg;
 	sg.g = gp;
 	sg.elem = elem;
@@ -199,8 +201,10 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 	// A look without the lock: a channel that is open and full now may fail a try. Closed is read
 	// first: a closed channel must panic, not be called full.
 	if (!block && atomic_loadacq(&c->closed) == 0 &&
-	    (c->dataqsiz == 0 ? atomic_loadrlx(&c->recvq.first) == NULL : atomic_loadrlx(&c->qcount) == c->dataqsiz))
+	    (c->dataqsiz == 0 ? atomic_loadrlx(&c->recvq.first) == NULL : atomic_loadrlx(&c->qcount) == c->dataqsiz)) {
+		runtime_preemptpoint(gp); // for who tries in a loop
 		return false;
+	}
 	chanlock(c);
 	if (unlikely(c->closed)) {
 		chanunlock(c);
@@ -247,8 +251,10 @@ chanrecv(struct rt0_chan *c, void *elem, bool block)
 	// A look without the lock. Empty is read before closed and again after: an element sent before the
 	// close must not be missed.
 	if (!block && (c->dataqsiz == 0 ? atomic_loadacq(&c->sendq.first) == NULL : atomic_loadacq(&c->qcount) == 0) &&
-	    atomic_loadacq(&c->closed) == 0)
+	    atomic_loadacq(&c->closed) == 0) {
+		runtime_preemptpoint(gp);
 		return RECV_WAIT;
+	}
 	chanlock(c);
 	if (c->qcount > 0) {
 		char *slot = chanbuf(c, c->recvx);

@@ -123,10 +123,14 @@ rt0_mutex_lock(rt0_mutex *m)
 bool
 rt0_mutex_trylock(rt0_mutex *m)
 {
-	if (unlikely(getg() == NULL))
+	struct g *gp = getg();
+	if (unlikely(gp == NULL))
 		return foreign(OPTRYLOCK, m, 0, NULL, NULL);
 	uint32_t old = atomic_loadrlx(&m->state);
-	return !(old & (LOCKED | STARVING)) && atomic_casacq(&m->state, old, old | LOCKED);
+	if (!(old & (LOCKED | STARVING)) && atomic_casacq(&m->state, old, old | LOCKED))
+		return true;
+	runtime_preemptpoint(gp); // for who tries in a loop
+	return false;
 }
 
 static NOINLINE void
@@ -160,6 +164,7 @@ rt0_mutex_unlock(rt0_mutex *m)
 	}
 	if (sched.solo && m->state == LOCKED) {
 		atomic_storerlx(&m->state, 0);
+		runtime_preemptpoint(gp);
 		return;
 	}
 	uint32_t new = atomic_xadd(&m->state, (uint32_t)-LOCKED); // release

@@ -242,6 +242,7 @@ struct g *runtime_malg(size_t size); // a g at the top of its own stack; NULL: n
 void runtime_gfree(struct g *gp);    // gives back the stack and the g in it (large ones)
 struct stack runtime_stackalloc(size_t size); // lo 0: no memory
 void runtime_stackfree(struct stack s);
+void runtime_dropsegments(struct g *gp);
 void runtime_stackrelease(struct g *gp); // the current goroutine's
 bool runtime_stackguardhit(uintptr_t addr, struct g **gpp); // addr is in some stack's guard
 void runtime_foreachg(void (*fn)(struct g *gp, void *arg), void *arg);

@@ -514,6 +514,8 @@ runtime_goexit0(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	struct p *pp = mp->p;
+	if (unlikely(gp->segment.lo != 0))
+		runtime_dropsegments(gp);
 	if (unlikely(mp->isextra))
 		return runtime_callbackdone(gp); // the thread is not ours to end
 	casgstatus(gp, Grunning, Gdead);
@@ -547,7 +549,7 @@ runtime_goexit1(void)
 	struct m *mp = gp->m;
 	// Direct switch: only this p takes goroutines from its list, as long as the list does not
 	// overflow, so nobody can take our stack for a new one before we have left it.
-	if (likely(gp->stackorder == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {
+	if (likely(gp->stackorder == 0 && gp->segment.lo == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {
 		struct g *next = pickdirect(mp, gp);
 		if (likely(next != NULL)) {
 			casgstatus(gp, Grunning, Gdead);

@@ -226,6 +226,40 @@ exitsyscallfast(struct m *mp)
 	return true;
 }
 
+// bindrunq puts gp on the global queue, bound to this m. sched.lock is held. It returns whether gp was
+// bound before.
+static bool
+bindrunq(struct m *mp, struct g *gp)
+{
+	bool bound = gp->lockedm != NULL;
+	gp->lockedm = mp;
+	mp->lockedg = gp;
+	runtime_globrunqput(gp);
+	return bound;
+}
+
+// waitbound, after bindrunq: this m sleeps until it is gp's turn.
+static void
+waitbound(struct m *mp, struct g *gp, bool bound)
+{
+	runtime_stoplockedm();
+	if (!bound) {
+		gp->lockedm = NULL;
+		mp->lockedg = NULL;
+	}
+}
+
+static struct g *
+runagain(struct m *mp, struct g *gp)
+{
+	atomic_storerel(&mp->curg, gp);
+	gp->m = mp;
+	runtime_casgstatus(gp, Grunnable, Grunning);
+	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
+	atomic_storerlx(&mp->p->schedtick, mp->p->schedtick + 1);
+	return gp;
+}
+
 // exitsyscall0, on g0: no p to be had. gp waits its turn on the global queue, bound to this m, which
 // sleeps: C code expects to come back from a call on the thread that made it (errno, other
 // thread-locals). Go lets any m go on.
@@ -238,28 +272,28 @@ exitsyscall0(struct g *gp)
 	gp->m = NULL;
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
-	bool locked = gp->lockedm != NULL;
-	if (pp == NULL) {
-		gp->lockedm = mp;
-		mp->lockedg = gp;
-		runtime_globrunqput(gp);
-	}
+	bool bound = pp == NULL && bindrunq(mp, gp);
 	runtime_unlock(&sched.lock);
-	if (pp != NULL) {
+	if (pp != NULL)
 		runtime_acquirep(pp);
-	} else {
-		runtime_stoplockedm();
-		pp = mp->p;
-		if (!locked) {
-			gp->lockedm = NULL;
-			mp->lockedg = NULL;
-		}
-	}
-	atomic_storerel(&mp->curg, gp);
-	gp->m = mp;
-	runtime_casgstatus(gp, Grunnable, Grunning);
-	atomic_storerlx(&pp->schedtick, pp->schedtick + 1);
-	return gp;
+	else
+		waitbound(mp, gp, bound);
+	return runagain(mp, gp);
+}
+
+// exitsyscallyield, on g0: gp came back with a p, but its time is up. It waits bound, too.
+static struct g *
+exitsyscallyield(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	runtime_casgstatus(gp, Grunning, Grunnable);
+	atomic_storerel(&mp->curg, NULL);
+	gp->m = NULL;
+	runtime_lock(&sched.lock);
+	bool bound = bindrunq(mp, gp);
+	runtime_unlock(&sched.lock);
+	waitbound(mp, gp, bound);
+	return runagain(mp, gp);
 }
 
 void
@@ -272,7 +306,11 @@ runtime_exitsyscall(void)
 		runtime_casgstatus(gp, Gsyscall, Grunning);
 		gp->syscallsp = 0;
 		mp->locks--;
-		runtime_preemptpoint(gp);
+		// Not by preemptpoint, after which any thread may go on with gp.
+		if (unlikely(atomic_loadrlx(&gp->stackguard0) == STACKPREEMPT) && gp == mp->curg) {
+			gp->waitreason = waitReasonPreempted;
+			runtime_mcall(exitsyscallyield);
+		}
 		return;
 	}
 	mp->locks--;

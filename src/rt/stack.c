@@ -435,19 +435,33 @@ runtime_stackfree(struct stack s)
 	unmapstack(s.lo, s.hi - s.lo);
 }
 
+// dropsegments frees what rt0_morestack calls that will not return had (the goroutine has ended inside).
+// On g0.
+void
+runtime_dropsegments(struct g *gp)
+{
+	while (gp->segment.lo != 0) {
+		struct stack s = gp->segment;
+		gp->segment = *(struct stack *)(s.hi - sizeof s);
+		runtime_stackfree(s);
+	}
+}
+
+// morestack keeps the segment that was in use before at the top of the new one.
 int
 rt0_morestack(void (*fn)(void *), void *arg, size_t size)
 {
 	struct g *gp = getg();
 	if (gp == NULL || size < PAGESIZE || size > runtime_maxstacksize)
 		return -EINVAL;
-	struct stack s = runtime_stackalloc(size);
+	struct stack s = runtime_stackalloc(size + sizeof s);
 	if (s.lo == 0)
 		return -ENOMEM;
-	struct stack old = gp->segment;
+	struct stack *old = (struct stack *)(s.hi - sizeof s);
+	*old = gp->segment;
 	gp->segment = s;
-	runtime_callon(fn, arg, s.hi & ~15ul);
-	gp->segment = old;
+	runtime_callon(fn, arg, (uintptr_t)old & ~15ul);
+	gp->segment = *old;
 	runtime_stackfree(s);
 	return 0;
 }

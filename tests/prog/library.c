@@ -66,6 +66,24 @@ leave_one_waiting(void *arg)
 	rt0_go(wait_for_close, gate);
 }
 
+// On some rounds one of these ends the runtime's first thread, which must not keep rt0_stop waiting.
+static void
+end_locked(void *arg)
+{
+	(void)arg;
+	rt0_lock_os_thread();
+}
+
+static void
+end_threads(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 20; i++) {
+		rt0_go(end_locked, NULL);
+		rt0_gosched();
+	}
+}
+
 static int
 round_trip(void)
 {
@@ -73,6 +91,7 @@ round_trip(void)
 	CHECK(rt0_start(0, NULL) == -EALREADY);
 	int flag = 0;
 	CHECK(rt0_run(set_flag, &flag) == 0 && flag == 1);
+	CHECK(rt0_run(end_threads, NULL) == 0);
 	CHECK(rt0_run(leave_one_waiting, NULL) == 0);
 	CHECK(rt0_stop() == -EBUSY);
 	rt0_chan_close(gate);

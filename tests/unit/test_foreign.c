@@ -447,3 +447,47 @@ TEST(foreign_threads_leave_no_goroutines_behind)
 	CHECK(runtime_allgcount() <= before + 2);
 	CHECK_EQ(rt0_num_goroutine(), 1);
 }
+
+// ---- the thread of a call stays its own ----
+
+static void
+lock_unlock_then_wait(void *arg)
+{
+	struct foreign *f = arg;
+	int tid = gettid_();
+	int64_t v = 0;
+	rt0_lock_os_thread();
+	rt0_unlock_os_thread();
+	for (int i = 0; i < 500; i++) {
+		rt0_chan_send(f->c, &v);
+		rt0_chan_recv(f->c2, &v);
+		CHECK_EQ(gettid_(), tid);
+	}
+}
+
+static void *
+lock_unlock_thread(void *arg)
+{
+	CHECK_EQ(rt0_run(lock_unlock_then_wait, arg), 0);
+	return NULL;
+}
+
+static void
+echo_until_close(void *arg)
+{
+	struct foreign *f = arg;
+	int64_t v;
+	while (rt0_chan_recv(f->c, &v))
+		rt0_chan_send(f->c2, &v);
+}
+
+TEST(foreign_call_that_locks_and_unlocks_keeps_its_thread)
+{
+	rt0_gomaxprocs(3);
+	struct foreign f = {.c = rt0_chan_make(8, 0), .c2 = rt0_chan_make(8, 0)};
+	pthread_t t[2];
+	rt0_go(echo_until_close, &f);
+	start(t, 2, lock_unlock_thread, &f);
+	join(t, 2);
+	rt0_chan_close(f.c);
+}

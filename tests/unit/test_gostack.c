@@ -4,6 +4,7 @@
 #include <alloca.h>
 #include <stdlib.h>
 
+#include "../../src/runtime.h"
 #include "apiutil.h"
 
 struct use {
@@ -41,6 +42,13 @@ static size_t
 part(size_t size)
 {
 	return SANITIZED ? size / 4 : size / 4 * 3;
+}
+
+static void
+await_alone(void)
+{
+	while (rt0_num_goroutine() > 1)
+		rt0_gosched();
 }
 
 TEST(stack_default_takes_192_kib)
@@ -233,6 +241,37 @@ big_alloca(void *arg)
 	for (size_t i = u->bytes; i > 0; i -= i < 4096 ? i : 4096)
 		((volatile char *)p)[i - 1] = 1;
 	u->n++;
+}
+
+static void
+end_two_deep(void *arg)
+{
+	if (arg == NULL)
+		rt0_goexit();
+	rt0_morestack(end_two_deep, NULL, 1 << 20);
+}
+
+static void
+end_inside(void *arg)
+{
+	rt0_waitgroup_done(arg);
+	rt0_morestack(end_two_deep, arg, 1 << 20);
+}
+
+// What the two calls that never return had is given back; 2,000 times 2 MiB would show.
+TEST(goexit_inside_morestack_leaks_nothing)
+{
+	rt0_waitgroup wg = {0};
+	uint64_t before = 0;
+	for (int i = 0; i < 2000; i++) {
+		rt0_waitgroup_add(&wg, 1);
+		rt0_go(end_inside, &wg);
+		rt0_waitgroup_wait(&wg);
+		await_alone();
+		if (i == 100)
+			before = atomic_loadrlx(&memstats.stacks_sys);
+	}
+	CHECK(atomic_loadrlx(&memstats.stacks_sys) <= before + (64 << 20));
 }
 
 TEST(morestack_for_a_big_alloca)

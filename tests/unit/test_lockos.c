@@ -2,6 +2,8 @@
 // test_lockos.c: goroutines that are bound to their threads.
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 
 #include "apiutil.h"
 
@@ -240,4 +242,35 @@ TEST(lock_os_thread_is_not_inherited)
 		CHECK(l.tid != gettid_());
 	}
 	rt0_unlock_os_thread();
+}
+
+// A thread that a goroutine has locked, changed and ended on is not the parent of new ones.
+static void
+look_at_name(void *arg)
+{
+	struct locked *l = arg;
+	char name[17] = {0};
+	prctl(PR_GET_NAME, name);
+	CHECK(strcmp(name, "changed") != 0);
+	rt0_waitgroup_done(&l->wg);
+}
+
+static void
+change_name_and_end(void *arg)
+{
+	struct locked *l = arg;
+	rt0_lock_os_thread();
+	prctl(PR_SET_NAME, "changed");
+	for (int i = 0; i < 4; i++)
+		rt0_go(look_at_name, l);
+	rt0_waitgroup_done(&l->wg);
+}
+
+TEST(lock_os_thread_changed_thread_is_not_cloned_at_its_end)
+{
+	struct locked l = {.n = 0};
+	rt0_gomaxprocs(1);
+	rt0_waitgroup_add(&l.wg, 5);
+	rt0_go(change_name_and_end, &l);
+	rt0_waitgroup_wait(&l.wg);
 }

@@ -676,3 +676,117 @@ TEST(clocks_go_forward)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	CHECK(rt0_nanotime() >= ts.tv_sec * 1000000000ll + ts.tv_nsec);
 }
+
+// ---- giving way where a program polls ----
+
+struct poll {
+	rt0_mutex m;
+	rt0_chan *c, *c2;
+	int flag;
+	rt0_waitgroup wg;
+};
+
+static void
+set_under_lock(void *arg)
+{
+	struct poll *p = arg;
+	rt0_mutex_lock(&p->m);
+	p->flag = 1;
+	rt0_mutex_unlock(&p->m);
+}
+
+TEST(polling_under_a_mutex_lets_others_run)
+{
+	struct poll p = {.flag = 0};
+	rt0_gomaxprocs(1);
+	rt0_go(set_under_lock, &p);
+	for (bool seen = false; !seen;) {
+		rt0_mutex_lock(&p.m);
+		seen = p.flag != 0;
+		rt0_mutex_unlock(&p.m);
+	}
+}
+
+static void
+send_one(void *arg)
+{
+	struct poll *p = arg;
+	int64_t v = 1;
+	rt0_chan_send(p->c, &v);
+	rt0_mutex_unlock(&p->m);
+}
+
+TEST(polling_with_tries_lets_others_run)
+{
+	struct poll p = {.c = rt0_chan_make(8, 0)};
+	int64_t v;
+	rt0_gomaxprocs(1);
+	rt0_mutex_lock(&p.m);
+	rt0_go(send_one, &p);
+	while (rt0_chan_try_recv(p.c, &v) != 0)
+		;
+	while (!rt0_mutex_trylock(&p.m))
+		;
+}
+
+static void
+echo_poll(void *arg)
+{
+	struct poll *p = arg;
+	int64_t v;
+	while (rt0_chan_recv(p->c, &v))
+		rt0_chan_send(p->c2, &v);
+}
+
+static void
+ping_poll(void *arg)
+{
+	struct poll *p = arg;
+	int64_t v = 0;
+	while (!get(&p->flag)) {
+		rt0_chan_send(p->c, &v);
+		rt0_chan_recv(p->c2, &v);
+	}
+	rt0_chan_close(p->c);
+}
+
+// Two that hand one slice to each other for ever; who comes back from a system call waits for a slice
+// or two, not for 61.
+TEST(ping_pong_does_not_starve_the_return_from_a_blocking_call)
+{
+	struct poll p = {.c = rt0_chan_make(8, 0), .c2 = rt0_chan_make(8, 0)};
+	rt0_gomaxprocs(1);
+	rt0_go(echo_poll, &p);
+	rt0_go(ping_poll, &p);
+	int64_t t0 = rt0_nanotime();
+	for (int i = 0; i < 10; i++)
+		blocking_sleep(2000);
+	CHECK(SANITIZED || rt0_nanotime() - t0 < 1500000000);
+	set(&p.flag, 1);
+}
+
+// A slice that ends in a system call must not move the goroutine: the caller's errno is the thread's.
+static void
+call_for_slices(void *arg)
+{
+	struct poll *p = arg;
+	for (int64_t end = rt0_nanotime() + 300000000; rt0_nanotime() < end;) {
+		int tid = gettid_();
+		rt0_entersyscall();
+		for (volatile int i = 0; i < 3000; i++)
+			;
+		rt0_exitsyscall();
+		CHECK_EQ(gettid_(), tid);
+	}
+	rt0_waitgroup_done(&p->wg);
+}
+
+TEST(end_of_a_slice_in_a_system_call_keeps_the_thread)
+{
+	struct poll p = {.flag = 0};
+	rt0_gomaxprocs(3);
+	rt0_waitgroup_add(&p.wg, 6);
+	for (int i = 0; i < 6; i++)
+		rt0_go(call_for_slices, &p);
+	rt0_waitgroup_wait(&p.wg);
+}

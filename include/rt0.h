@@ -136,7 +136,8 @@ typedef struct rt0_chan rt0_chan;
 // Context  goroutine or thread.
 RT0_API rt0_chan *rt0_chan_make(size_t elem_size, size_t cap);
 
-// rt0_chan_free gives c's memory back at once. Nobody may use c any more.
+// rt0_chan_free gives c's memory back at once. Nobody may use c any more; a send whose element has been
+// received does not, so who has received the last element may free.
 // Panics   fatal "free of a channel with waiters" if a goroutine waits on it. NULL is ignored.
 RT0_API void rt0_chan_free(rt0_chan *c);
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 #include "../../src/types/type.h"
-#include "../harness/test.h"
+#include "../harness/child.h"
 
 // ---- what this file declares; it is part of the first module ----
 
@@ -87,25 +87,9 @@ static void
 dies(void (*fn)(void), const char *want)
 {
 	char text[4096];
-	int p[2], status;
-	size_t n = 0;
-	CHECK_EQ(pipe(p), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(p[1], 2);
-		close(p[0]);
-		fn();
-		_exit(0);
-	}
-	close(p[1]);
-	for (ssize_t k; n < sizeof text - 1 && (k = read(p[0], text + n, sizeof text - 1 - n)) > 0;)
-		n += (size_t)k;
-	text[n] = 0;
-	close(p[0]);
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 2 ||
-	    strncmp(text, want, strlen(want)) != 0)
-		test_fail("status %#x, stderr:\n%s\nwant 2 and:\n%s\n", status, text, want);
+	int status = child(fn, text, sizeof text);
+	if (status != 2 || strncmp(text, want, strlen(want)) != 0)
+		test_fail("status %d, stderr:\n%s\nwant 2 and:\n%s\n", status, text, want);
 }
 
 static void

@@ -261,6 +261,8 @@ end_inside(void *arg)
 // What the two calls that never return had is given back; 2,000 times 2 MiB would show.
 TEST(goexit_inside_morestack_leaks_nothing)
 {
+	// One P: with more, the dead goroutines of the others take address space too.
+	rt0_gomaxprocs(1);
 	rt0_waitgroup wg = {0};
 	uint64_t before = 0;
 	for (int i = 0; i < 2000; i++) {

@@ -11,7 +11,6 @@
 	X(HCHAN, "hchan.lock")                                                                    \
 	X(ROOT, "semaRoot.lock")                                                                  \
 	X(SCHED, "sched.lock")                                                                    \
-	X(ALLP, "allpLock")                                                                       \
 	X(STACKLARGE, "stackLarge.lock")                                                          \
 	X(STACKPOOL, "stackpool.lock")                                                            \
 	X(MCACHE0, "mcache0.lock")                                                                \

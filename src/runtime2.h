@@ -97,7 +97,6 @@ struct sudog {
 	bool success;              // woken by a communication, not by close
 	bool handoff;              // sema: the lock was handed over
 	uint32_t waiters;          // sema: approximate count, head only
-	int64_t acquiretime;       // sema: when it began to wait, ns
 };
 
 struct g {
@@ -158,9 +157,6 @@ struct m {
 	uint8_t spinning; // looking for work, counted in sched.nmspinning
 	uint8_t blocked;  // asleep on a note
 	uint8_t isextra;  // belongs to a foreign thread while that one is in
-	uint8_t incgo;    // outside the runtime (foreign code has the thread)
-	uint8_t exiting;  // its goroutine ended while locked: the thread ends
-	uint8_t allocated;
 	struct note park;
 	struct m *alllink;   // sched.allm; never removed while the runtime runs
 	struct m *schedlink; // sched.lock: midle, freem, extra list
@@ -191,7 +187,6 @@ struct p {
 	uint32_t syscalltick;
 	struct sysmontick sysmontick; // sysmon only
 	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
-	uint32_t runSafePointFn;
 	struct mcache *mcache; // owner only
 
 	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
@@ -206,7 +201,6 @@ struct p {
 	// owner only (or who has stopped the world):
 	struct g *gfree;      // dead goroutines with default stacks, warm, last in first out
 	int32_t ngfree;
-	uint32_t fastrand;
 	uint64_t goidcache, goidcacheend;
 	uint64_t nspawn, nswitch, nsteal; // counters of schedtrace
 };

@@ -75,7 +75,6 @@ pinit(struct p *pp, int32_t id)
 {
 	pp->id = id;
 	atomic_storerlx(&pp->status, Pgcstop);
-	pp->fastrand = (uint32_t)runtime_rand() | 1;
 }
 
 static void

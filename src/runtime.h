@@ -254,7 +254,7 @@ void runtime_wakesysmon(void);
 // ---- preempt.c ----
 struct ucontext;
 int64_t runtime_slice(void);
-bool runtime_preemptone(struct p *pp, bool async);
+bool runtime_preemptone(struct p *pp, bool async, bool have);
 void runtime_preemptall(void);
 void runtime_preemptself(void);
 void runtime_preemptinit(void);

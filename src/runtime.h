@@ -320,6 +320,8 @@ struct symline {
 	int32_t line;            // 0: not known
 };
 bool runtime_funcline(uintptr_t pc, struct symline *out); // symtab.c
+enum { MAXINLINED = 16 }; // functions at one pc that we tell apart
+int runtime_funcframes(uintptr_t pc, struct symline out[MAXINLINED]);
 void runtime_schedtrace(bool detailed);
 void runtime_bootmark(const char *step); // ends the step before, starts this one; NULL: the last
 void runtime_bootmark2(const char *step, const char *name); // step and name make one text; both stay

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // test_symtab_damage.c: the reader of symbols and lines against ELF files that are cut or broken.
 //
-// It includes symtab.c to reach its static functions: a damaged file cannot be put under the
+// It includes elf.c and symtab.c to reach its static functions: a damaged file cannot be put under the
 // running program. All that is asked is that each lookup ends, and soon; any answer will do.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../../src/diag/elf.c"
 #include "../../src/diag/symtab.c"
 #include "../harness/test.h"
 
@@ -52,6 +53,7 @@ static int
 look(void)
 {
 	static struct module m;
+	struct inlined in[4];
 	const char *path, *name, *file;
 	uintptr_t off;
 	uint64_t entry;
@@ -60,19 +62,25 @@ look(void)
 	static const uint64_t wild[] = {0, 4096, 0x401000, ~0ull};
 	CHECK_EQ(runtime_pcmodule((uintptr_t)runtime_funcline, &path, &off), PC_CODE);
 	m = (struct module){.path = copyname, .fd = -1};
-	m.usable = openfile(&m, m.path) && readheaders(&m, 0, 0);
+	m.usable = runtime_openfile(&m, m.path) && runtime_readheaders(&m, 0, 0);
 	for (size_t i = 0; m.usable && i < 2 + NELEM(wild); i++) {
 		uint64_t at = i < 2 ? off + i * 64 : wild[i - 2];
 		n += findsym(&m, at, &name, &entry) && runtime_strlen(name) > 0;
 		n += runtime_dwarfline(&m, at, &file, &line) && runtime_strlen(file) > 0;
+		int k = runtime_dwarfinline(&m, at, in, NELEM(in));
+		CHECK(k >= 0 && k <= (int)NELEM(in));
+		while (k-- > 0)
+			n += runtime_strlen(in[k].name) > 0;
 	}
-	modclose(&m);
+	runtime_modclose(&m);
 	for (int i = 0; i < NSEC; i++)
 		if (m.sec[i].p != NULL)
 			runtime_sysFree((void *)m.sec[i].p, alignup(m.sec[i].size, PAGESIZE),
 			    &memstats.other_sys);
 	if (m.seqcap != 0)
 		runtime_sysFree(m.seqs, m.seqcap * sizeof(*m.seqs), &memstats.other_sys);
+	if (m.unitcap != 0)
+		runtime_sysFree(m.units, m.unitcap * sizeof(*m.units), &memstats.other_sys);
 	return n;
 }
 

@@ -110,6 +110,7 @@ struct g {
 	uint8_t waitreason;    // owner, before it parks
 	uint8_t stackorder;    // which pool the stack came from (stack.c)
 	uint8_t issystem;      // not the user's: hidden at GOTRACEBACK below system
+	uint8_t asyncstop; // stopped in a signal handler: stands at syscallpc/sp/bp
 	uint64_t goid;
 	struct g *schedlink; // the queue's lock, or the owner of the list it is on
 	uintptr_t gopc;      // return address of the rt0_go that made it

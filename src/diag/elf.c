@@ -81,13 +81,13 @@ bool
 runtime_openfile(struct module *m, const char *path)
 {
 	struct kstat st;
-	long fd = runtime_sysretry(SYS_open, (uintptr_t)path, O_RDONLY_SAFE, 0, 0);
+	long fd = runtime_sysretry(NR_open, (uintptr_t)path, O_RDONLY_SAFE, 0, 0);
 	if (fd < 0)
 		return false;
 	// Not a regular file: reading it might block, or never end.
 	if (runtime_sysretry(SYS_fstat, (uintptr_t)fd, (uintptr_t)&st, 0, 0) < 0 ||
 	    (st.mode & 0170000) != 0100000) {
-		runtime_sysretry(SYS_close, (uintptr_t)fd, 0, 0, 0);
+		runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 		return false;
 	}
 	if (m->size == 0) {
@@ -97,7 +97,7 @@ runtime_openfile(struct module *m, const char *path)
 		m->mtime = st.mtime;
 	}
 	if (m->dev != st.dev || m->ino != st.ino || m->size != st.size || m->mtime != st.mtime) {
-		runtime_sysretry(SYS_close, (uintptr_t)fd, 0, 0, 0);
+		runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 		return false;
 	}
 	m->fd = (int)fd;
@@ -115,7 +115,7 @@ void
 runtime_modclose(struct module *m)
 {
 	if (m != NULL && m->fd >= 0) {
-		runtime_sysretry(SYS_close, (uintptr_t)m->fd, 0, 0, 0);
+		runtime_sysretry(NR_close, (uintptr_t)m->fd, 0, 0, 0);
 		m->fd = -1;
 	}
 }

@@ -287,7 +287,7 @@ findrange(uintptr_t pc, struct range **out)
 			*out = &ranges[i];
 			return PC_CODE;
 		}
-	long fd = runtime_sysretry(SYS_open, (uintptr_t) "/proc/self/maps", O_RDONLY_SAFE, 0, 0);
+	long fd = runtime_sysretry(NR_open, (uintptr_t) "/proc/self/maps", O_RDONLY_SAFE, 0, 0);
 	if (fd < 0)
 		return PC_UNKNOWN;
 	// Lines are put together in pathbuf; what does not fit is cut off.
@@ -297,7 +297,7 @@ findrange(uintptr_t pc, struct range **out)
 	size_t len = 0;
 	long n;
 	while (kind == PC_NOTCODE &&
-	    (n = runtime_sysretry(SYS_read, (uintptr_t)fd, (uintptr_t)buf, sizeof(buf), 0)) > 0) {
+	    (n = runtime_sysretry(NR_read, (uintptr_t)fd, (uintptr_t)buf, sizeof(buf), 0)) > 0) {
 		for (long i = 0; i < n && kind == PC_NOTCODE; i++) {
 			if (buf[i] != '\n') {
 				if (len < sizeof(pathbuf) - 1)
@@ -313,14 +313,14 @@ findrange(uintptr_t pc, struct range **out)
 			if (pc < l.start || pc >= l.end)
 				continue;
 			if (!l.exec) {
-				runtime_sysretry(SYS_close, (uintptr_t)fd, 0, 0, 0);
+				runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 				return PC_NOTCODE;
 			}
 			*out = addrange(&l, &base);
 			kind = *out != NULL ? PC_CODE : PC_UNKNOWN;
 		}
 	}
-	runtime_sysretry(SYS_close, (uintptr_t)fd, 0, 0, 0);
+	runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 	return kind;
 }
 

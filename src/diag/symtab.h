@@ -67,11 +67,9 @@ struct module {
 // pcmodule says which file pc was loaded from, and where in it: the address that addr2line wants.
 enum { PC_UNKNOWN = -1, PC_NOTCODE = 0, PC_CODE = 1 };
 int runtime_pcmodule(uintptr_t pc, const char **path, uintptr_t *off);
-// saferead copies n bytes from addr, which may be any value. False: not all of it is readable.
-bool runtime_saferead(void *to, uintptr_t addr, size_t n);
 
 // ---- elf.c ----
-enum { SYS_read = 0, SYS_open = 2, SYS_close = 3 };
+enum { NR_read = 0, NR_open = 2, NR_close = 3 };
 enum { O_RDONLY_SAFE = 02000000 | 04000 | 0400 }; // O_CLOEXEC, O_NONBLOCK (a fifo), O_NOCTTY
 long runtime_sysretry(long nr, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d);
 // openfile and readheaders are the two steps of modload; a mapping at 0 is compared with nothing.

@@ -321,9 +321,16 @@ runtime_allgcount(void)
 void
 runtime_foreachg(void (*fn)(struct g *gp, void *arg), void *arg)
 {
-	for (struct g *gp = atomic_loadacq(&stackLarge.all); gp != NULL; gp = gp->alllink)
+	struct g probe;
+	bool crashed = atomic_loadrlx(&runtime_panicking) != 0;
+	int64_t left = 1 << 20;
+	for (struct g *gp = atomic_loadacq(&stackLarge.all); gp != NULL; gp = gp->alllink) {
+		// The list of a program that has crashed may lead anywhere, or in a circle.
+		if (crashed && (left-- <= 0 || !runtime_saferead(&probe, (uintptr_t)gp, sizeof probe)))
+			break;
 		if (runtime_readgstatus(gp) != Gdead)
 			fn(gp, arg);
+	}
 	uint32_t n = atomic_loadacq(&stackpool.narena);
 	for (uint32_t i = 0; i < n; i++) {
 		struct arena *a = &stackpool.arena[i];

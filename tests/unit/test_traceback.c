@@ -169,6 +169,7 @@ TEST(traceback_header_states)
 {
 	build(1, retof(waiter), 0);
 	fake.lockedm = &fakem;
+	fakem.lockedext = 1;
 	fake.waitsince = runtime_nanotime() - 3 * 60 * SEC - SEC;
 	capture(dump, &fake);
 	CHECK(runtime_hasprefix(out, "goroutine 7 [chan receive, 3 minutes, locked to thread]:\n"));
@@ -204,9 +205,21 @@ TEST(traceback_throwing_goroutine_shows_registers)
 	CHECK_EQ(count(want), 1);
 }
 
+// ownpc is an address in a function of the runtime where that has its frame, as the tables say.
+static uintptr_t
+ownpc(void)
+{
+	uintptr_t cfa = 0, pc = (uintptr_t)runtime_funcline;
+	do {
+		struct cfiregs r = {{[6] = (uintptr_t)words, [7] = (uintptr_t)(words + 100), [16] = ++pc}};
+		runtime_cfistep(&r, true, 0, 0, &cfa);
+	} while (cfa != (uintptr_t)(words + 2));
+	return pc;
+}
+
 TEST(traceback_runtime_frames_are_hidden_unless_alone)
 {
-	uintptr_t own = (uintptr_t)runtime_funcline + 8;
+	uintptr_t own = ownpc();
 	build(3, own, retof(waiter));
 	capture(dump, &fake);
 	CHECK_EQ(count("(...)\n"), 1);
@@ -325,11 +338,13 @@ TEST(traceback_callers_stores_return_addresses)
 {
 	uintptr_t pcs[4], pa = retof(waiter), pb = retof(starter);
 	build(5, pa, pb);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), fake.stack, pcs, 4), 4);
+	struct frame f = {pa, (uintptr_t)(words + 8), (uintptr_t)(words + 16)};
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 4), 4);
 	CHECK_EQ(pcs[0], pa);
 	CHECK_EQ(pcs[1], pb);
 	CHECK_EQ(pcs[2], pa);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), fake.stack, pcs, 1), 1);
-	CHECK_EQ(runtime_callers(pa, 12345, fake.stack, pcs, 4), 1);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), (struct stack){0, 0}, pcs, 4), 4);
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 1), 1);
+	CHECK_EQ(runtime_callers(f, (struct stack){0, 0}, pcs, 4), 4);
+	f.bp = 12345;
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 4), 1);
 }

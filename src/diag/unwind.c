@@ -158,8 +158,8 @@ runtime_trapentry(struct unwinder *u)
 	if (u->isret || runtime_pcmodule(u->f.pc, &path, &off) != PC_NOTCODE ||
 	    !runtime_unwindpair(u, u->f.sp, w) || !runtime_iscallreturn(w[0]))
 		return;
-	u->f.pc = u->regs.r[16] = w[0];
-	u->f.sp = u->regs.r[7] = u->f.sp + 8;
+	u->f.pc = w[0];
+	u->f.sp += 8;
 	u->isret = true;
 }
 
@@ -174,7 +174,7 @@ runtime_unwindinit(struct unwinder *u, struct frame f, bool isret)
 	u->jumps = NJUMPS;
 	u->low = f.sp;
 	u->trusted = u->known[0] = u->known[1] = u->end = (struct stack){0, 0};
-	u->regs = (struct cfiregs){{[6] = f.bp, [7] = f.sp, [16] = f.pc}};
+	u->regs = (struct cfiregs){{0}};
 	u->winaddr = 0;
 }
 
@@ -195,9 +195,6 @@ moveto(struct unwinder *u, struct frame f)
 	u->low = f.sp;
 	u->isret = true;
 	u->first = false;
-	u->regs.r[6] = f.bp;
-	u->regs.r[7] = f.sp;
-	u->regs.r[16] = f.pc;
 	return true;
 }
 
@@ -246,9 +243,21 @@ runtime_unwindstep(struct unwinder *u)
 {
 	uintptr_t pc = u->f.pc, bp = u->f.bp, cfa;
 	// Relaxed: a word that says all that there is to say.
-	if (u->isret && pc != 0 && atomic_loadrlx(pcslot(pc)) == pc)
-		return fpstep(u);
+	if (u->isret && pc != 0 && atomic_loadrlx(pcslot(pc)) == pc) {
+		uintptr_t w[2];
+		if (bp < u->low || (bp & 7) != 0 || !within(&u->trusted, bp))
+			return fpstep(u);
+		load(bp, w);
+		if (unlikely(w[1] < LOWESTPC || (bp + 16 > u->end.lo && bp + 16 <= u->end.hi)))
+			return false;
+		u->f = (struct frame){w[1], u->low = bp + 16, w[0]};
+		u->first = false;
+		return true;
+	}
 	struct cfiregs regs = u->regs;
+	regs.r[6] = u->f.bp;
+	regs.r[7] = u->f.sp;
+	regs.r[16] = u->f.pc;
 	bool wasret = u->isret;
 	int r = runtime_cfistep(&regs, wasret, u->trusted.lo, u->trusted.hi, &cfa);
 	if (r == CFI_OUTERMOST)
@@ -259,7 +268,6 @@ runtime_unwindstep(struct unwinder *u)
 		if (!moveto(u, (struct frame){regs.r[16], cfa, regs.r[6]}))
 			return false;
 		u->regs = regs;
-		u->regs.r[7] = cfa;
 		if (wasret && cfa == bp + 16 && regs.r[6] != bp)
 			atomic_storerlx(pcslot(pc), pc);
 		return true;

@@ -18,7 +18,7 @@ struct unwinder {
 	struct stack trusted;  // memory that we may load from directly
 	struct stack known[2]; // stacks of the goroutine: a move between them is a jump
 	struct stack end;      // a stack whose frames are not part of this walk
-	struct cfiregs regs;   // what is known of f's registers
+	struct cfiregs regs;   // what is known of f's registers; rip, rsp, rbp are in f
 	uintptr_t winaddr;     // of window, 0: nothing in it
 	uint8_t window[STACKWINDOW] __attribute__((aligned(8)));
 };

@@ -320,6 +320,9 @@ void runtime_goroutineheader(struct g *gp);
 int runtime_callers(struct frame f, struct stack bounds, uintptr_t *pcs, int n); // unwind.c
 struct ucontext;
 void runtime_dumpregs(struct ucontext *ctx); // debug.c: as Go prints them after a fatal signal
+// goodg: gp may be the current g, as far as memory tells; badg reports one that cannot. For signal handlers.
+bool runtime_goodg(struct g *gp);
+RT0_NORETURN void runtime_badg(uint32_t sig, struct ucontext *ctx, struct g *gp);
 // Registers by DWARF's numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15, rip.
 struct cfiregs {
 	uintptr_t r[17];

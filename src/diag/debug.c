@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// debug.c: what a program may ask about its own stacks, and the registers of a fatal signal.
+// debug.c: what a program may ask about its own stacks; what a fatal signal shows of a thread.
 //
 // rt0_callers walks the caller's stack and asks nobody about symbols, so it is quick and may be
 // called from a signal handler; rt0_pc_symbol tells later what the addresses mean. rt0_stack makes
@@ -122,4 +122,48 @@ runtime_dumpregs(struct ucontext *ctx)
 	};
 	for (size_t i = 0; i < NELEM(regs); i++)
 		runtime_print("%-6s 0x%lx\n", regs[i].name, (unsigned long)regs[i].value);
+}
+
+// ---- A thread whose g is not to be believed ----
+
+// goodg: gp can be the current g: it has an m, and that m has it.
+bool
+runtime_goodg(struct g *gp)
+{
+	struct g g, *of[3];
+	struct m *mp;
+	if (((uintptr_t)gp & 7) != 0 || !runtime_saferead(&g, (uintptr_t)gp, sizeof(g)))
+		return false;
+	mp = g.m;
+	if (mp == NULL || ((uintptr_t)mp & 7) != 0)
+		return false;
+	// g0, gsignal and curg lie side by side at the start of m; an m that is there ends there, too.
+	if (!runtime_saferead(of, (uintptr_t)mp, sizeof(of)) ||
+	    !runtime_saferead(&g, (uintptr_t)(mp + 1) - 8, 8))
+		return false;
+	return gp == of[0] || gp == of[1] || gp == of[2];
+}
+
+// badg reports that a signal has found a g that makes no sense, and ends the process. From here on
+// the thread has no g: all that printing and locks need of one they do without.
+void
+runtime_badg(uint32_t sig, struct ucontext *ctx, struct g *gp)
+{
+	const struct sigcontext *r = &ctx->mcontext;
+	bool all, crash;
+	runtime_tls_g = NULL;
+	runtime_print("fatal error: signal %u on a thread whose g is corrupted\n", sig);
+	runtime_print("runtime: gp=0x%lx pc=0x%lx sp=0x%lx\n", (unsigned long)gp,
+	    (unsigned long)r->rip, (unsigned long)r->rsp);
+	atomic_xadd(&runtime_panicking, 1);
+	if (runtime_gotraceback(&all, &crash) > 0) {
+		runtime_print("\nruntime stack:\n");
+		runtime_tracebacktrap(r->rip, r->rsp, r->rbp, NULL);
+		runtime_tracebackothers(gp);
+		runtime_print("\n");
+		runtime_dumpregs(ctx);
+	}
+	if (crash)
+		runtime_dieFromSignal(SIGABRT);
+	runtime_exitprocess(2);
 }

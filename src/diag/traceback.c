@@ -98,13 +98,13 @@ verbose(const struct g *gp, const struct mview *m)
 // ---- Which functions are the runtime's ----
 
 // srcprefix is the folder of the runtime's sources as this file's debug information spells it,
-// or NULL. Wherever rt0 was built, the rest of it is beside symtab.c.
+// or NULL. Wherever rt0 was built, the rest of it is beside this file.
 static const char *
 srcprefix(size_t *n)
 {
-	static const char self[] = "diag/symtab.c";
+	static const char self[] = "diag/traceback.c";
 	struct symline s;
-	if (!runtime_funcline((uintptr_t)runtime_funcline, &s) || s.file == NULL)
+	if (!runtime_funcline((uintptr_t)runtime_goroutineheader, &s) || s.file == NULL)
 		return NULL;
 	size_t len = runtime_strlen(s.file);
 	if (len < sizeof(self) || runtime_strcmp(s.file + len - (sizeof(self) - 1), self) != 0)

@@ -130,18 +130,15 @@ runtime_dumpregs(struct ucontext *ctx)
 bool
 runtime_goodg(struct g *gp)
 {
-	struct g g, *of[3];
-	struct m *mp;
-	if (((uintptr_t)gp & 7) != 0 || !runtime_saferead(&g, (uintptr_t)gp, sizeof(g)))
+	struct {
+		struct g *g0, *gsignal, *curg;
+	} of; // an m begins so
+	uintptr_t mp;
+	if (((uintptr_t)gp & 7) != 0 ||
+	    !runtime_saferead(&mp, (uintptr_t)gp + offsetof(struct g, m), sizeof(mp)) ||
+	    (mp & 7) != 0 || !runtime_saferead(&of, mp, sizeof(of)))
 		return false;
-	mp = g.m;
-	if (mp == NULL || ((uintptr_t)mp & 7) != 0)
-		return false;
-	// g0, gsignal and curg lie side by side at the start of m; an m that is there ends there, too.
-	if (!runtime_saferead(of, (uintptr_t)mp, sizeof(of)) ||
-	    !runtime_saferead(&g, (uintptr_t)(mp + 1) - 8, 8))
-		return false;
-	return gp == of[0] || gp == of[1] || gp == of[2];
+	return gp == of.g0 || gp == of.gsignal || gp == of.curg;
 }
 
 // badg reports that a signal has found a g that makes no sense, and ends the process. From here on

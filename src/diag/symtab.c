@@ -81,6 +81,7 @@ static size_t arenaleft, arenatotal;
 static char pathbuf[4096];
 // atomic:
 static uint32_t symlockowner; // thread id; 0: free
+static uint32_t stuckowner;   // one that has been waited for in vain: not again
 
 static bool
 lock(void)
@@ -88,12 +89,17 @@ lock(void)
 	uint32_t me = (uint32_t)runtime_gettid();
 	for (int i = 0; i < 1000; i++) {
 		// Acquire: pairs with the release in unlock.
-		if (atomic_casacq(&symlockowner, 0, me))
+		if (atomic_casacq(&symlockowner, 0, me)) {
+			if (atomic_loadrlx(&stuckowner) != 0)
+				atomic_storerlx(&stuckowner, 0);
 			return true;
-		if (atomic_loadrlx(&symlockowner) == me)
+		}
+		uint32_t owner = atomic_loadrlx(&symlockowner);
+		if (owner == me || (owner != 0 && owner == atomic_loadrlx(&stuckowner)))
 			return false;
 		runtime_usleep(100);
 	}
+	atomic_storerlx(&stuckowner, atomic_loadrlx(&symlockowner));
 	return false;
 }
 

@@ -6,9 +6,9 @@
 // is nothing else.
 //
 // We are in a process that may be broken, so a report is bounded and reads with care: a g and its m
-// are copied through the kernel before they are looked at; a stack is walked for a few seconds at
-// most; of very many goroutines the first MAXGOROUTINES are printed, and for no longer than
-// REPORTTIME. What was left out is counted.
+// are copied through the kernel before they are looked at; a stack is walked for STACKTIME at most
+// (a gigabyte of small frames takes a second); of very many goroutines the first MAXGOROUTINES are
+// printed, and for no longer than REPORTTIME. What was left out is counted.
 //
 // Callers are in fatal paths: no allocation, no lock but symlock and printlock, little stack
 // (arrays here stay below 2 KiB). With a sink the text goes into a buffer instead (rt0_stack).
@@ -22,7 +22,7 @@ enum {
 	MAXGOROUTINES = 10000,
 	CLOCKFRAMES = 4096, // frames between two looks at the clock
 };
-#define STACKTIME (5 * SEC)
+#define STACKTIME (30 * SEC)
 #define REPORTTIME (60 * SEC)
 
 enum frameclass { FRAME_NONE, FRAME_USER, FRAME_RUNTIME, FRAME_NOTCODE };

@@ -12,14 +12,22 @@
 //
 // A stack may be damaged, so nothing on it is believed: frames must grow upwards, moves to another
 // stack are counted, so every walk ends. Memory that may not be there is read through the kernel,
-// which says EFAULT where we would crash, a window at a time.
+// which says EFAULT where we would crash, a window at a time. A recursion that has overflowed a
+// gigabyte would take many seconds so: from a few hundred frames on the kernel is asked whether the next
+// pages are there, and they are read directly.
 //
 // Callers are in fatal paths and in signal handlers: no allocation, no lock but symlock (and that
 // only where a signal stopped), little stack.
 #include "unwind.h"
 #include "../os/linux/linux.h"
 
-enum { NJUMPS = 16, NSTDPCS = 512 };
+enum {
+	NJUMPS = 16,
+	NSTDPCS = 512,  // power of two
+	DEEPSTEPS = 256, // steps after which a stack is read directly
+	DEEPPAGES = 16,
+	SYS_process_vm_readv_ = 310,
+};
 
 // Return addresses of code that keeps a frame pointer. atomic, each word on its own: a stale one is
 // replaced, a lost one is found again.
@@ -69,6 +77,23 @@ windowword(struct unwinder *u, uintptr_t p, uintptr_t *w)
 	}
 	*w = *(const uintptr_t *)(u->window + (p - at));
 	return true;
+}
+
+// trustpages makes u read the pages from p on directly, as many of them as are there.
+static void
+trustpages(struct unwinder *u, uintptr_t p)
+{
+	struct iovec_any from[DEEPPAGES];
+	uint8_t byte[DEEPPAGES];
+	struct iovec_any to = {byte, sizeof(byte)};
+	p &= ~(PAGESIZE - 1);
+	if (p == 0 || p + DEEPPAGES * PAGESIZE < p)
+		return;
+	for (size_t i = 0; i < DEEPPAGES; i++)
+		from[i] = (struct iovec_any){(void *)(p + i * PAGESIZE), 1};
+	long n = sys6(SYS_process_vm_readv_, sys0(SYS_getpid), &to, 1, from, DEEPPAGES, 0);
+	if (n > 0)
+		u->trusted = (struct stack){p, p + (uintptr_t)n * PAGESIZE};
 }
 
 bool
@@ -172,6 +197,7 @@ runtime_unwindinit(struct unwinder *u, struct frame f, bool isret)
 	u->isret = isret;
 	u->first = true;
 	u->jumps = NJUMPS;
+	u->steps = 0;
 	u->low = f.sp;
 	u->trusted = u->known[0] = u->known[1] = u->end = (struct stack){0, 0};
 	u->regs = (struct cfiregs){{0}};
@@ -241,7 +267,11 @@ fpstep(struct unwinder *u)
 bool
 runtime_unwindstep(struct unwinder *u)
 {
-	uintptr_t pc = u->f.pc, bp = u->f.bp, cfa;
+	uintptr_t pc = u->f.pc, bp = u->f.bp, sp = u->f.sp, cfa;
+	if (u->steps < DEEPSTEPS)
+		u->steps++;
+	else if (sp != 0 && (sp < u->trusted.lo || sp + PAGESIZE / 2 > u->trusted.hi))
+		trustpages(u, sp);
 	// Relaxed: a word that says all that there is to say.
 	if (u->isret && pc != 0 && atomic_loadrlx(pcslot(pc)) == pc) {
 		uintptr_t w[2];

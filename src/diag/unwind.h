@@ -14,6 +14,7 @@ struct unwinder {
 	bool isret;            // f.pc is where a call returns to, so its call is at f.pc - 1
 	bool first;            // nothing has been found out about f by unwinding
 	int jumps;             // moves to another stack that are left
+	uint32_t steps;        // made so far; stays when it is large
 	uintptr_t low;         // the next frame must be above this, unless it is on another stack
 	struct stack trusted;  // memory that we may load from directly
 	struct stack known[2]; // stacks of the goroutine: a move between them is a jump

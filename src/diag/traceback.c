@@ -126,19 +126,9 @@ isruntime(const struct symline *s, uintptr_t pc)
 	    "clone3",
 	};
 	size_t n = 0;
-	if (s->name == NULL) {
-		// A stripped runtime cannot name itself. Then what has no name beside it is hidden
-		// too; if that leaves nothing, all is printed.
-		struct symline self;
-		const char *path, *selfpath;
-		uintptr_t off;
-		if (runtime_issigtramp(pc))
-			return true;
-		runtime_funcline((uintptr_t)runtime_funcline, &self);
-		runtime_pcmodule(pc, &path, &off);
-		runtime_pcmodule((uintptr_t)runtime_funcline, &selfpath, &off);
-		return self.name == NULL && path != NULL && path == selfpath;
-	}
+	// In a stripped program the runtime's frames look like the program's, and all are shown.
+	if (s->name == NULL)
+		return runtime_issigtramp(pc);
 	if (runtime_hasprefix(s->name, "runtime_"))
 		return true;
 	for (size_t i = 0; i < NELEM(start); i++)

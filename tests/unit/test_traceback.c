@@ -4,6 +4,7 @@
 // Most tests build a goroutine by hand: a struct g, and a stack of frames that we write. So the
 // expected text is known to the byte, and the damage too.
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,6 +300,39 @@ TEST(traceback_trap_before_the_frame_is_made)
 	words[8] = 0;
 	capture(dumptrap, &t);
 	CHECK_EQ(count("waiter(...)\n"), 2);
+}
+
+static uint64_t seed = 20240607;
+
+static uint64_t
+rnd(uint64_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (seed >> 33) % n;
+}
+
+// Words that are frames, code, trampolines and nonsense, in any mixture.
+TEST_T(traceback_random_stacks_end, 60000)
+{
+	const uintptr_t code[] = {retof(waiter), retof(starter), ownpc(), (uintptr_t)starter,
+	    (uintptr_t)runtime_gostart, (uintptr_t)runtime_goexit, (uintptr_t)runtime_systemstack + 30,
+	    (uintptr_t)runtime_callon + 16, (uintptr_t)qsort + 20, (uintptr_t)raise + 18, 0,
+	    (uintptr_t)words};
+	for (int i = 0; i < 2000; i++) {
+		build(1 + (int)rnd(20), code[0], code[1]);
+		for (uint64_t n = rnd(i % 4 == 0 ? 4096 : 40); n > 0; n--) {
+			uint64_t at = rnd(i % 4 == 0 ? NELEM(words) : 400), what = rnd(4);
+			words[at] = what == 0 ? code[rnd(NELEM(code))]
+			    : what == 1	      ? (uintptr_t)(words + rnd(NELEM(words)))
+			    : what == 2	      ? rnd(1 << 31) << rnd(34)
+					      : words[rnd(NELEM(words))];
+		}
+		struct trap t = {code[rnd(NELEM(code))], (uintptr_t)(words + rnd(NELEM(words))) + rnd(2),
+		    (uintptr_t)(words + rnd(NELEM(words))) + rnd(2)};
+		capture(dump, &fake);
+		capture(dumptrap, &t);
+		CHECK(count("\n") <= 2 * (50 + 50) * 16 + 3);
+	}
 }
 
 // ---- The stack we are on ----

@@ -49,52 +49,19 @@ main_main:
 	.cfi_endproc
 	.size main_main, . - main_main
 
-// void *memcpy(void *to, const void *from, size_t n), and memmove.
-	.globl memcpy, memmove, memset, memcmp
-	.type memcpy, @function
-	.type memmove, @function
-memcpy:
-memmove:
+// The four functions that compilers call without being asked.
+.macro TAIL name, to
+	.globl	\name
+	.type	\name, @function
+\name:
 	.cfi_startproc
-	pushq	%rdi
-	.cfi_def_cfa_offset 16
-	call	runtime_memmove
-	popq	%rax
-	.cfi_def_cfa_offset 8
-	ret
+	jmp	\to
 	.cfi_endproc
-	.size memcpy, . - memcpy
-	.size memmove, . - memmove
-
-// void *memset(void *p, int c, size_t n)
-	.type memset, @function
-memset:
-	.cfi_startproc
-	movq	%rdi, %r8
-	movl	%esi, %eax
-	movq	%rdx, %rcx
-	rep stosb
-	movq	%r8, %rax
-	ret
-	.cfi_endproc
-	.size memset, . - memset
-
-// int memcmp(const void *a, const void *b, size_t n)
-	.type memcmp, @function
-memcmp:
-	.cfi_startproc
-	xorl	%ecx, %ecx
-1:	cmpq	%rdx, %rcx
-	jae	2f
-	movzbl	(%rdi,%rcx), %eax
-	movzbl	(%rsi,%rcx), %r8d
-	incq	%rcx
-	subl	%r8d, %eax
-	jz	1b
-	ret
-2:	xorl	%eax, %eax
-	ret
-	.cfi_endproc
-	.size memcmp, . - memcmp
+	.size	\name, . - \name
+.endm
+TAIL	memcpy, runtime_memcpy
+TAIL	memmove, runtime_memcpy
+TAIL	memset, runtime_memset
+TAIL	memcmp, runtime_memcmp
 
 	.section .note.GNU-stack, "", @progbits

@@ -102,8 +102,8 @@ def state(gp):
 
 
 def threadof(gp):
-    """The thread that gp is on, or None."""
-    mp = gp["m"]
+    """The thread that gp is on, or None. One that a signal has stopped stays on its own."""
+    mp = gp["lockedm"] if isstopped(gp) else gp["m"]
     if int(mp) == 0:
         return None
     lwp = int(mp["procid"])
@@ -170,6 +170,18 @@ class Filter:
         return frames
 
 
+def belowsignal():
+    """Selects the frame that the latest signal of this thread has interrupted."""
+    frame, found = gdb.newest_frame(), None
+    while frame is not None and frame.is_valid():
+        if frame.type() == gdb.SIGTRAMP_FRAME and frame.older() is not None:
+            found = frame.older()
+            break
+        frame = frame.older()
+    if found is not None:
+        found.select()
+
+
 class Place:
     """with Place(gp): the selected frame is gp's."""
 
@@ -186,9 +198,13 @@ class Place:
             self.frame = None
         gp = self.gp
         t = threadof(gp)
-        if not isstopped(gp) and int(gp["atomicstatus"]) & ~GSCAN in (GRUNNING, GSYSCALL) and t:
+        status = int(gp["atomicstatus"]) & ~GSCAN
+        if t is not None and (isstopped(gp) or status in (GRUNNING, GSYSCALL)):
             if t.num != self.thread.num:
                 t.switch()
+            gdb.newest_frame().select()
+            if isstopped(gp):
+                belowsignal()
             return
         unwinder.regs = registers(gp)
         gdb.invalidate_cached_frames()
@@ -223,9 +239,7 @@ def where(gp):
     """Function and line of the first frame that is the program's, or else of the first."""
     first, prefix = "", sources()
     with Place(gp):
-        f = gdb.newest_frame()
-        if unwinder.regs is not None:
-            f = f.older()
+        f = gdb.selected_frame()
         for _ in range(50):
             if f is None or not f.is_valid():
                 break

@@ -96,6 +96,10 @@ verbose(const struct g *gp, const struct mview *m)
 }
 
 // ---- Which functions are the runtime's ----
+// The core has a section of its own, so it is told by address, in a stripped program too. What it
+// has in libc/ is told by the names of functions and files.
+
+extern const char __start_rt0_text[] HIDDEN, __stop_rt0_text[] HIDDEN;
 
 // srcprefix is the folder of the runtime's sources as this file's debug information spells it,
 // or NULL. Wherever rt0 was built, the rest of it is beside this file.
@@ -126,7 +130,8 @@ isruntime(const struct symline *s, uintptr_t pc)
 	    "clone3",
 	};
 	size_t n = 0;
-	// In a stripped program the runtime's frames look like the program's, and all are shown.
+	if (pc >= (uintptr_t)__start_rt0_text && pc < (uintptr_t)__stop_rt0_text)
+		return true;
 	if (s->name == NULL)
 		return runtime_issigtramp(pc);
 	if (runtime_hasprefix(s->name, "runtime_"))

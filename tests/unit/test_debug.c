@@ -254,6 +254,39 @@ TEST(debug_stack_of_all_stops_the_world)
 	rt0_chan_close(c);
 }
 
+static volatile bool spinning;
+
+KEEP static void
+spin(void)
+{
+	while (spinning) {
+	}
+}
+
+static void
+spinner(void *arg)
+{
+	(void)arg;
+	spin();
+	__asm__ volatile("");
+}
+
+TEST(debug_stack_of_a_goroutine_that_is_stopped_anywhere)
+{
+	spinning = true;
+	rt0_go(spinner, NULL);
+	const char *p = NULL;
+	while (p == NULL) {
+		rt0_gosched();
+		shown(sizeof(text), true);
+		if ((p = strstr(text, "spin(...)\n\t")) != NULL)
+			p = strstr(p, "spinner(...)\n\t");
+	}
+	CHECK(strstr(p, "created by debug_stack_of_a_goroutine_that_is_stopped_anywhere") != NULL);
+	CHECK(strstr(text, "locked to thread") == NULL);
+	spinning = false;
+}
+
 static void
 stacker(void *arg)
 {

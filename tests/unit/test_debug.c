@@ -254,12 +254,12 @@ TEST(debug_stack_of_all_stops_the_world)
 	rt0_chan_close(c);
 }
 
-static volatile bool spinning;
+static bool spinning; // atomic
 
 KEEP static void
 spin(void)
 {
-	while (spinning) {
+	while (atomic_loadrlx(&spinning)) {
 	}
 }
 
@@ -273,7 +273,7 @@ spinner(void *arg)
 
 TEST(debug_stack_of_a_goroutine_that_is_stopped_anywhere)
 {
-	spinning = true;
+	atomic_storerlx(&spinning, true);
 	rt0_go(spinner, NULL);
 	const char *p = NULL;
 	while (p == NULL) {
@@ -284,7 +284,7 @@ TEST(debug_stack_of_a_goroutine_that_is_stopped_anywhere)
 	}
 	CHECK(strstr(p, "created by debug_stack_of_a_goroutine_that_is_stopped_anywhere") != NULL);
 	CHECK(strstr(text, "locked to thread") == NULL);
-	spinning = false;
+	atomic_storerlx(&spinning, false);
 }
 
 static void

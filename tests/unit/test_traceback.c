@@ -324,7 +324,7 @@ TEST_T(traceback_random_stacks_end, 60000)
 			uint64_t at = rnd(i % 4 == 0 ? NELEM(words) : 400), what = rnd(4);
 			words[at] = what == 0 ? code[rnd(NELEM(code))]
 			    : what == 1	      ? (uintptr_t)(words + rnd(NELEM(words)))
-			    : what == 2	      ? rnd(1 << 31) << rnd(34)
+			    : what == 2	      ? rnd(1ull << 31) << rnd(34)
 					      : words[rnd(NELEM(words))];
 		}
 		struct trap t = {code[rnd(NELEM(code))], (uintptr_t)(words + rnd(NELEM(words))) + rnd(2),

@@ -324,11 +324,17 @@ runtime_foreachg(void (*fn)(struct g *gp, void *arg), void *arg)
 {
 	struct g probe;
 	bool crashed = atomic_loadrlx(&runtime_panicking) != 0;
-	int64_t left = 1 << 20;
+	struct g *mark = NULL;
+	uint64_t seen = 0, next = 1;
 	for (struct g *gp = atomic_loadacq(&stackLarge.all); gp != NULL; gp = gp->alllink) {
-		// The list of a program that has crashed may lead anywhere, or in a circle.
-		if (crashed && (left-- <= 0 || !runtime_saferead(&probe, (uintptr_t)gp, sizeof probe)))
+		// The list of a program that has crashed may lead anywhere, or in a circle: there we meet a
+		// g that we have marked, since the marks are twice as far apart each time.
+		if (crashed && (gp == mark || !runtime_saferead(&probe, (uintptr_t)gp, sizeof probe)))
 			break;
+		if (++seen == next) {
+			mark = gp;
+			next *= 2;
+		}
 		if (runtime_readgstatus(gp) != Gdead)
 			fn(gp, arg);
 	}

@@ -36,6 +36,8 @@ sighandler(int32_t sig, struct siginfo *info, void *ctx)
 		forward(sig, info, ctx);
 		return;
 	}
+	if (!runtime_goodg(gp))
+		runtime_badg((uint32_t)sig, ctx, gp);
 	struct g *owner = NULL;
 	if (sig == SIGSEGV && runtime_stackguardhit(si.addr, &owner))
 		runtime_stackoverflow(&si, owner);

@@ -189,6 +189,7 @@ void runtime_runq_check(struct p *pp);
 // ---- proc_m.c ----
 void runtime_mstart(void); // returns when the thread has to end
 void runtime_mcommoninit(struct m *mp, int64_t id);
+struct m *runtime_allocm(struct p *pp, void (*fn)(void), int64_t id);
 void runtime_newm(void (*fn)(void), struct p *pp, int64_t id);
 void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
@@ -202,11 +203,15 @@ RT0_NORETURN void runtime_quitthread(void);
 void runtime_stopms(void);
 int64_t runtime_mcount(void); // sched.lock held, or a guess
 void runtime_checkmcount(void);
+void runtime_incidlelocked(int32_t n);
+void runtime_lockOSThread(void); // internal count, for init
+void runtime_unlockOSThread(void);
+
+// ---- foreign.c ----
 struct g *runtime_callbackdone(struct g *gp);
 // callback runs fn(arg) as a goroutine of this foreign thread; -ENOTCONN without a runtime.
 int runtime_callback(void (*fn)(void *), void *arg);
-void runtime_lockOSThread(void); // internal count, for init
-void runtime_unlockOSThread(void);
+void runtime_foreignexit(struct m *mp); // the thread that mp is bound to ends
 
 // ---- proc_p.c ----
 // allp: the first sched.gomaxprocs are alive, others keep their dead p or NULL. Changed while the world is
@@ -230,9 +235,14 @@ void runtime_startTheWorld(void);
 // ---- sysmon.c ----
 void runtime_startsysmon(void);
 void runtime_grow(void); // a goroutine's: the rest of the boot, once
-void runtime_checkdead(void); // sched.lock held
 bool runtime_preemptone(struct p *pp);
 void runtime_preemptall(void);
+
+// ---- checkdead.c ----
+void runtime_checkdead(void); // sched.lock held
+bool runtime_lookagain(void); // the same
+int64_t runtime_looknext(int64_t last);
+void runtime_looksleep(struct note *n);
 
 // ---- stack.c ----
 enum { STACKMIN = 16 << 10, STACKDEFAULT = 256 << 10, STACKGUARD = 928, STACKSYSTEM_WINDOW = 64 << 10 };

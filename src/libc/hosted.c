@@ -17,17 +17,18 @@
 
 enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
 
-// A thread of the runtime that ends in pthread_exit takes its processor and its goroutine with it, and
-// the program would hang or lose a CPU without a word. The key's destructor sees it: when a thread
-// ends by itself it has no g any more.
+// The key's destructor sees threads end. A thread of the runtime that ends in pthread_exit takes its
+// processor and its goroutine with it, and the program would hang or lose a CPU without a word: when
+// a thread ends by itself it has no g any more. A foreign thread gives back the m in the key's value.
 static pthread_key_t exitkey;
 static pthread_once_t exitonce = PTHREAD_ONCE_INIT;
 
 static void
 threadexit(void *arg)
 {
-	(void)arg;
-	if (getg() != NULL)
+	if (arg != &exitkey)
+		runtime_foreignexit(arg);
+	else if (getg() != NULL)
 		runtime_fatal("a goroutine called pthread_exit (use rt0_goexit)");
 }
 
@@ -44,6 +45,13 @@ watchexit(void)
 	pthread_setspecific(exitkey, &exitkey);
 }
 
+static int
+thread_bind(struct m *mp)
+{
+	pthread_once(&exitonce, makeexitkey);
+	return -pthread_setspecific(exitkey, mp);
+}
+
 static void *
 threadmain(void *arg)
 {
@@ -57,6 +65,7 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t th;
+	int saved = errno; // of the goroutine's code, whose thread this may be
 	int err = pthread_attr_init(&attr);
 	if (err != 0)
 		return -err;
@@ -65,6 +74,7 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 	mp->startfn = fn;
 	err = pthread_create(&th, &attr, threadmain, arg);
 	pthread_attr_destroy(&attr);
+	errno = saved;
 	return -err;
 }
 
@@ -79,7 +89,7 @@ open_plugin(const char *path, const char **err)
 
 extern char **environ;
 
-static const struct hostedops ops = {thread_start, open_plugin};
+static const struct hostedops ops = {thread_start, open_plugin, thread_bind};
 
 int
 rt0_plugin_open(const char *path, void **handle)

@@ -244,6 +244,14 @@ bool runtime_lookagain(void); // the same
 int64_t runtime_looknext(int64_t last);
 void runtime_looksleep(struct note *n);
 
+// ---- fork.c ----
+extern uint32_t runtime_forked; // this process is the child of a fork, without its parent's threads
+void runtime_forkprepare(void);
+void runtime_forkparent(void);
+void runtime_forkchild(void);
+RT0_NORETURN void runtime_forkedfatal(void); // the child wants another goroutine
+RT0_NORETURN void runtime_forkedlock(void);  // the child finds a lock taken
+
 // ---- stack.c ----
 enum { STACKMIN = 16 << 10, STACKDEFAULT = 256 << 10, STACKGUARD = 928, STACKSYSTEM_WINDOW = 64 << 10 };
 extern size_t runtime_maxstacksize, runtime_maxstackceiling;
@@ -298,6 +306,7 @@ struct sigpanicinfo {
 RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp);
 RT0_NORETURN void runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp);
 int runtime_mainreturned(int code); // main has returned code; waits for ever while an m is reporting
+void runtime_forkpanic(void);      // in the child of a fork: nobody is reporting
 extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
 
 // ---- print.c ----
@@ -306,6 +315,7 @@ extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
 void runtime_print(const char *fmt, ...) PRINTF(1, 2);
 void runtime_printlock(void); // recursive for one m
 void runtime_printunlock(void);
+void runtime_printreset(void); // in the child of a fork: nobody is printing
 int runtime_snprintf(char *buf, size_t n, const char *fmt, ...) PRINTF(3, 4);
 int runtime_vsnprintf(char *buf, size_t n, const char *fmt, __builtin_va_list ap);
 size_t runtime_strlen(const char *s);

@@ -105,6 +105,31 @@ rt0_plugin_open(const char *path, void **handle)
 	return 0;
 }
 
+// ---- fork (fork.c) ----
+
+static pthread_mutex_t startlock = PTHREAD_MUTEX_INITIALIZER;
+static sigset_t hostmask; // library mode: of the thread that called rt0_start
+
+static void
+forkchild(void)
+{
+	startlock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	struct g *gp = getg();
+	// Threads of a library have all signals blocked: what the child becomes should not.
+	if (sched.islibrary && gp != NULL && !gp->m->isextra)
+		pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
+	if (runtime_hosted != NULL)
+		runtime_forkchild();
+	else
+		runtime_forkparent();
+}
+
+static void
+watchfork(void)
+{
+	pthread_atfork(runtime_forkprepare, runtime_forkparent, forkchild);
+}
+
 static int (*mainfn)(int, char **, char **);
 
 // main_main is what runtime_main calls: the program's main, then the libc's exit.
@@ -121,13 +146,13 @@ rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
 	runtime_hosted = &ops;
 	runtime_main_main = main_main;
 	watchexit();
+	watchfork();
 	runtime_rt0_go(argc, argv);
 	abort(); // it returns after rt0_stop only, which refuses here
 }
 
 // ---- library mode ----
 
-static pthread_mutex_t startlock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	int argc;
 	char **argv;
@@ -160,6 +185,10 @@ int
 rt0_start(int argc, char **argv)
 {
 	static char *none[] = {NULL, NULL};
+	static pthread_once_t forkonce = PTHREAD_ONCE_INIT;
+	if (runtime_forked)
+		return -ENOTSUP;
+	pthread_once(&forkonce, watchfork);
 	pthread_mutex_lock(&startlock);
 	if (runtime_hosted != NULL) {
 		pthread_mutex_unlock(&startlock);
@@ -173,15 +202,15 @@ rt0_start(int argc, char **argv)
 	sched.islibrary = true;
 	runtime_envp = environ;
 	// All signals blocked: they stay on the program's own threads.
-	sigset_t all, old;
+	sigset_t all;
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &all, &hostmask);
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, G0STACK);
 	int err = pthread_create(&lib.m0, &attr, bootthread, NULL);
 	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
 	if (err != 0) {
 		runtime_hosted = NULL;
 		sched.islibrary = false;

@@ -69,6 +69,9 @@ void runtime_initsigmask(void);   // this thread gets the mask of sigsave
 void runtime_sigsave(void);  // the mask at start, for threads we make
 void runtime_sigenter(struct m *mp, bool first); // thread_linux.c: a foreign thread comes in
 void runtime_sigleave(struct m *mp);             // and leaves
+// isforkchild: this thread is not the one that its m was made for: it is the child of a vfork (which
+// shares the parent's memory), or of a clone that atfork does not see. For signal handlers.
+bool runtime_isforkchild(void);
 uint64_t runtime_sigblock(void); // blocks all that the libc does not reserve; the old mask
 void runtime_sigrestore(uint64_t mask);
 

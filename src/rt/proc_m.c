@@ -298,6 +298,8 @@ void
 runtime_stopm(void)
 {
 	ON_G0();
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->locks != 0)
 		runtime_throw("stopm holding locks");
@@ -410,6 +412,8 @@ runtime_handoffp(struct p *pp)
 void
 runtime_gcstopm(void)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->spinning) {
 		mp->spinning = false;
@@ -442,6 +446,8 @@ runtime_incidlelocked(int32_t n)
 void
 runtime_stoplockedm(void)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->lockedg == NULL || mp->lockedg->lockedm != mp)
 		runtime_throw("stoplockedm: inconsistent locking");

@@ -45,3 +45,10 @@ runtime_sigleave(struct m *mp)
 	if (mp->unblocked != 0)
 		sys4(SYS_rt_sigprocmask, SIG_BLOCK, &mp->unblocked, NULL, 8);
 }
+
+bool
+runtime_isforkchild(void)
+{
+	struct g *gp = getg();
+	return gp != NULL && gp->m->procid != runtime_gettid();
+}

@@ -31,10 +31,10 @@ static struct m ending; // runtime_tls_extram of a thread whose destructors run:
 static struct m *
 newextram(void)
 {
-	// Counted first: checkdead must not take the m for one of ours that runs.
-	atomic_xadd(&sched.nmextra, 1);
 	struct m *mp = runtime_allocm(NULL, NULL, -1);
 	mp->isextra = true;
+	// Until here checkdead takes the m for one of ours that runs, and reports nothing.
+	atomic_xadd(&sched.nmextra, 1);
 	return mp;
 }
 

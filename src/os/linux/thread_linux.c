@@ -50,5 +50,7 @@ bool
 runtime_isforkchild(void)
 {
 	struct g *gp = getg();
-	return gp != NULL && gp->m->procid != runtime_gettid();
+	// In the middle of a direct switch (proc.c) the old goroutine is current and has no m any more.
+	struct m *mp = gp == NULL ? NULL : atomic_loadrlx(&gp->m);
+	return mp != NULL && mp->procid != runtime_gettid();
 }

@@ -144,6 +144,7 @@ int runtime_gotraceback(bool *all, bool *crash);
 // ---- initask.c ----
 void runtime_doinit(void); // runs every registered task that has not run; on one goroutine
 bool runtime_checkinit(bool fatal);
+void runtime_forgetinit(void); // the tasks that have registered since the last doinit
 extern int64_t runtime_runtimeInitTime; // ns, when doinit first ran
 
 // ---- proc.c ----

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "../runtime.h"
+#include "alone.h"
 
 enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
 
@@ -95,10 +96,15 @@ int
 rt0_plugin_open(const char *path, void **handle)
 {
 	const char *err;
+	int copies = runtime_copies(NULL, 0);
 	void *h = ops.dlopen(path, &err);
 	if (h == NULL) {
 		fprintf(stderr, "rt0_plugin_open: %s\n", err);
 		return -ENOENT;
+	}
+	if (runtime_copies("rt0_plugin_open", copies) > copies) {
+		runtime_forgetinit();
+		return -EEXIST;
 	}
 	*handle = h;
 	runtime_doinit();
@@ -142,6 +148,8 @@ main_main(void)
 void
 rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
 {
+	if (!runtime_alone("rt0"))
+		exit(2);
 	mainfn = fn;
 	runtime_hosted = &ops;
 	runtime_main_main = main_main;
@@ -194,6 +202,10 @@ rt0_start(int argc, char **argv)
 		pthread_mutex_unlock(&startlock);
 		return -EALREADY;
 	}
+	if (!runtime_alone("rt0_start")) {
+		pthread_mutex_unlock(&startlock);
+		return -EEXIST;
+	}
 	lib.argc = argv == NULL ? 0 : argc;
 	lib.argv = argv == NULL ? none : argv;
 	atomic_storerlx(&lib.ready, 0);
@@ -212,6 +224,7 @@ rt0_start(int argc, char **argv)
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
 	if (err != 0) {
+		runtime_notalone();
 		runtime_hosted = NULL;
 		sched.islibrary = false;
 		pthread_mutex_unlock(&startlock);
@@ -259,6 +272,7 @@ rt0_stop(void)
 		runtime_unlock(&sched.lock);
 		runtime_hosted = NULL;
 		sched.islibrary = false;
+		runtime_notalone();
 	}
 	pthread_mutex_unlock(&startlock);
 	return result;

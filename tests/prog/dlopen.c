@@ -224,7 +224,8 @@ main(int argc, char **argv)
 	}
 	CHECK(calls == ROUNDS * (THREADS * 10 + 1) * 6);
 	CHECK(entries("/proc/self/fd") == files);
-	CHECK(maps() <= mappings + 8); // the libc's own arenas and stacks come and go
+	// What is kept for more threads at one time than before grows by steps; a leak, with each round.
+	CHECK(maps() <= mappings + 40);
 	if (h != RTLD_DEFAULT)
 		CHECK(dlclose(h) == 0);
 	// The threads end, with destructors of the runtime, after it has been closed.

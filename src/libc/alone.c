@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // alone.c: one runtime a process.
 //
-// Two copies of rt0 (a program linked with librt0.a and a plugin with its own, librt0.so beside either,
-// two files opened with RTLD_LOCAL) do not see each other's symbols, or see them half: calls that the
-// dynamic linker binds to one copy would meet goroutines of the other. Both want SIGSEGV and SIGURG,
-// and each would count the other's threads as foreign. So only one may run.
+// Two copies of rt0 (a program linked with librt0.a and a plugin with its own, librt0.so beside
+// either, two files opened with RTLD_LOCAL) do not see each other's symbols, or see them half:
+// calls that the dynamic linker binds to one copy would meet goroutines of the other. Both want
+// SIGSEGV and SIGURG, and each would count the other's threads as foreign. So only one may run.
 //
-// Every file that has a copy in it carries an ELF note, "rt0", whose contents say where the copy's struct self
-// is. Notes are found in the program headers of all that is loaded (dl_iterate_phdr), whatever the
-// scope of its symbols, stripped or not. Copies that do not run do no harm and are left alone, but
-// for a plugin that brings one: its code was made for that. The walk holds the dynamic linker's lock, which
-// is the same for all copies: of two that start at once, one wins. Not seen: another namespace (dlmopen).
+// Every file that has a copy in it carries an ELF note, "rt0", whose contents say where the copy's
+// struct self is. Notes are found in the program headers of all that is loaded (dl_iterate_phdr),
+// whatever the scope of its symbols, stripped or not. Copies that do not run do no harm and are
+// left alone, but for a plugin that brings one: its code was made for that. The walk holds the
+// dynamic linker's lock, which is the same for all copies: of two that start at once, one wins. Not
+// seen: another namespace (dlmopen).
 #define _GNU_SOURCE
 #include <elf.h>
 #include <link.h>
@@ -50,9 +51,11 @@ note(const char *p, const char *end, size_t align, const char *file, struct sear
 {
 	while (p < end && (size_t)(end - p) > sizeof(ElfW(Nhdr))) {
 		const ElfW(Nhdr) *n = (const void *)p;
-		const char *name = p + sizeof *n, *desc = p + alignup(sizeof *n + n->n_namesz, align);
+		const char *name = p + sizeof *n,
+			   *desc = p + alignup(sizeof *n + n->n_namesz, align);
 		p = desc + alignup(n->n_descsz, align);
-		if (p > end || n->n_type != 1 || n->n_namesz != 4 || n->n_descsz != 4 || runtime_strcmp(name, "rt0") != 0)
+		if (p > end || n->n_type != 1 || n->n_namesz != 4 || n->n_descsz != 4 ||
+		    runtime_strcmp(name, "rt0") != 0)
 			continue;
 		struct self *found = (struct self *)(desc + *(const int32_t *)desc);
 		if (found == &self) {
@@ -78,7 +81,8 @@ visit(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-// claim is called with the first object, and walks through all, since the lock is held for a walk only.
+// claim is called with the first object, and walks through all, since the lock is held for a walk
+// only.
 static int
 claim(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -92,7 +96,8 @@ claim(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-// filename is what to call a file in a message; the program itself has no name in the linker's list.
+// filename is what to call a file in a message; the program itself has no name in the linker's
+// list.
 static const char *
 filename(const char *name, char *buf, size_t n)
 {
@@ -111,15 +116,18 @@ static void
 complain(const char *who, const struct search *s, const char *text)
 {
 	char a[4096], b[4096];
-	fprintf(stderr, "%s: two runtimes in one process: %s %s, and %s has its own (load one librt0 only)\n", who,
-	    filename(s->all ? s->ours : s->other, a, sizeof a), text, filename(s->all ? s->other : s->ours, b, sizeof b));
+	fprintf(stderr,
+	    "%s: two runtimes in one process: %s %s, and %s has its own (load one librt0 only)\n",
+	    who, filename(s->all ? s->ours : s->other, a, sizeof a), text,
+	    filename(s->all ? s->other : s->ours, b, sizeof b));
 }
 
 bool
 runtime_alone(const char *who)
 {
 	struct search s = {0};
-	// A runtime that runs has threads. Without any, at nearly every boot, the walk (8 µs) can be spared.
+	// A runtime that runs has threads. Without any, at nearly every boot, the walk (8 µs) can
+	// be spared.
 	if (&__libc_single_threaded != NULL && __libc_single_threaded) {
 		atomic_storerel(&self.running, 1);
 		return true;

@@ -6,11 +6,12 @@
 #include <stdbool.h>
 
 #pragma GCC visibility push(hidden)
-// alone claims the process for this copy of the runtime. false: another one runs, as stderr now says.
+// alone claims the process for this copy of the runtime. false: another one runs, as stderr now
+// says.
 bool runtime_alone(const char *who);
 void runtime_notalone(void);
-// copies counts the other copies that are loaded, running or not. With who, and more than before of them,
-// it complains on stderr.
+// copies counts the other copies that are loaded, running or not. With who, and more than before of
+// them, it complains on stderr.
 int runtime_copies(const char *who, int before);
 #pragma GCC visibility pop
 

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // foreign.c: threads that rt0 did not make call in.
 //
-// For the length of a call such a thread is an m: an *extra m*, whose g0 is the thread's own stack from
-// the call downwards. The call runs on a goroutine of its own, locked to that m; the thread sleeps
-// whenever the goroutine waits. Outside of calls the thread has no g (getg() is NULL), and its signal mask
-// and its signal stack are as it left them.
+// For the length of a call such a thread is an m: an *extra m*, whose g0 is the thread's own stack
+// from the call downwards. The call runs on a goroutine of its own, locked to that m; the thread
+// sleeps whenever the goroutine waits. Outside of calls the thread has no g (getg() is NULL), and
+// its signal mask and its signal stack are as it left them.
 //
-//   first call    needm takes an extra m off sched.extram, or makes one, and binds it to the thread: a
-//                 thread-local (runtime_tls_extram) and a pthread key that remembers it
+//   first call    needm takes an extra m off sched.extram, or makes one, and binds it to the
+//                 thread: by a thread-local (runtime_tls_extram) and the value of a pthread key
 //   later calls   find it in the thread-local: no lock, no system call but for the signal stack
-//   end of thread the key's destructor gives the m back (foreignexit). A destructor that runs later and
-//                 calls in again gets an m for that one call
-//   ends inside   pthread_exit or cancellation unwinds the goroutine's stack back to the thread's own, and
-//                 then runs the destructor with a goroutine still current: it has ended (abandon)
+//   end of thread the key's destructor gives the m back (foreignexit). A destructor that runs later
+//                 and calls in again gets an m for that one call
+//   ends inside   pthread_exit or cancellation unwinds the goroutine's stack back to the thread's
+//                 own and then runs the destructor, with the goroutine still current: it has
+//                 ended (abandon)
 //
-// nextrain counts the threads that are in a call: checkdead.c. Extra ms are in allm and are never freed; they
-// survive rt0_stop, with the threads that have them.
+// nextrain counts the threads that are in a call: checkdead.c. Extra ms are in allm and are never
+// freed; they survive rt0_stop, with the threads that have them.
 #include "../runtime.h"
 
 struct callback {
@@ -25,7 +26,8 @@ struct callback {
 };
 
 static __thread struct m *runtime_tls_extram __attribute__((tls_model("initial-exec")));
-static struct m ending; // runtime_tls_extram of a thread whose destructors run: bind nothing any more
+static struct m
+    ending; // runtime_tls_extram of a thread whose destructors run: bind nothing any more
 
 // newextram makes an m for foreign threads. The caller has no g.
 static struct m *
@@ -99,12 +101,14 @@ dropm(struct m *mp)
 		givem(mp);
 }
 
-// awaitp gives a p that is about to become idle the time to do so. Calls are short, and going to sleep
-// for one costs more than most of them take.
+// awaitp gives a p that is about to become idle the time to do so. Calls are short, and going to
+// sleep for one costs more than most of them take.
 static void
 awaitp(void)
 {
-	for (int i = 0; i < 20 && sched.ncpu > 1 && atomic_loadrlx(&sched.npidle) == 0 && !atomic_loadrlx(&sched.gcwaiting); i++)
+	for (int i = 0; i < 20 && sched.ncpu > 1 && atomic_loadrlx(&sched.npidle) == 0 &&
+	     !atomic_loadrlx(&sched.gcwaiting);
+	     i++)
 		procyield(10);
 }
 
@@ -121,9 +125,9 @@ callbackmain(void *arg)
 	runtime_mcall(runtime_callbackdone);
 }
 
-// leavep gives the p away at the end of a call. handoffp would have somebody look for work when nobody
-// does; here sysmon and the thread's next call may be trusted to: an m that is woken after each call
-// costs ten times the call, and is in the way of the next.
+// leavep gives the p away at the end of a call. handoffp would have somebody look for work when
+// nobody does; here sysmon and the thread's next call may be trusted to: an m that is woken after
+// each call costs ten times the call, and is in the way of the next.
 static void
 leavep(struct p *pp)
 {
@@ -132,7 +136,8 @@ leavep(struct p *pp)
 		return;
 	}
 	runtime_lock(&sched.lock);
-	if (atomic_loadrlx(&sched.gcwaiting) || (!sched.solo && atomic_loadrlx(&sched.needspinning) != 0)) {
+	if (atomic_loadrlx(&sched.gcwaiting) ||
+	    (!sched.solo && atomic_loadrlx(&sched.needspinning) != 0)) {
 		runtime_unlock(&sched.lock);
 		runtime_handoffp(pp);
 		return;
@@ -176,7 +181,8 @@ runtime_callbackdone(struct g *gp)
 	} else {
 		runtime_gfput(mp->p, gp);
 	}
-	// Before the p is idle: sysmon, which then looks for a deadlock, must see that this thread is outside.
+	// Before the p is idle: sysmon, which then looks for a deadlock, must see that this thread
+	// is outside.
 	atomic_xadd(&sched.nextrain, -1);
 	leavep(runtime_releasep());
 	runtime_mreturn();
@@ -226,8 +232,8 @@ rt0_run(void (*fn)(void *), void *arg)
 	return runtime_callback(fn, arg);
 }
 
-// abandon_g0 ends the goroutine of a call whose thread has ended in the middle of it. Nobody stands on
-// its stack any more. It may have been between rt0_entersyscall and rt0_exitsyscall.
+// abandon_g0 ends the goroutine of a call whose thread has ended in the middle of it. Nobody stands
+// on its stack any more. It may have been between rt0_entersyscall and rt0_exitsyscall.
 static void
 abandon_g0(void *arg)
 {

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // fork.c: what becomes of the runtime in the child of a fork.
 //
-// The child has one thread, the one that called fork. If the program had no more than that (main, before
-// its first go statement: a daemon that detaches, a server that forks its workers first) the child is
-// as good as its parent: nothing to do.
+// The child has one thread, the one that called fork. If the program had no more than that (main,
+// before its first go statement: a daemon that detaches, a server that forks its workers first) the
+// child is as good as its parent: nothing to do.
 //
-// Otherwise the other threads are gone in the middle of whatever they did: with goroutines half run, with
-// locks held. Stopping the world before each fork would give a child with all goroutines but one at
-// rest; but it would make each fork wait for all that runs, nearly all children exec at once, and
-// the goroutines would do in two processes what they were started to do in one. So the child is a
-// plain C process (runtime_forked): whoever forked goes on, on its goroutine's stack, with the libc's
-// guarantees for such a child; it may exec, exit, return from main, print, panic, and use what does
-// not wait (rt0_alloc, if it needs no lock that was held; malloc always). To start a goroutine or to wait for one is fatal with a text, and never a hang:
+// Otherwise the other threads are gone in the middle of whatever they did: with goroutines half
+// run, with locks held. Stopping the world before each fork would give a child with all goroutines
+// but one at rest; but it would make each fork wait for all that runs, nearly all children exec at
+// once, and the goroutines would do in two processes what they were started to do in one. So the
+// child is a plain C process (runtime_forked): whoever forked goes on, on its goroutine's stack,
+// with the libc's guarantees for such a child; it may exec, exit, return from main, print, panic,
+// and use what does not wait (rt0_alloc, if it needs no lock that was held; malloc always). To
+// start a goroutine or to wait for one is fatal with a text, and never a hang:
 //
 //   mainstarted, grown   false: rt0_go comes by grow, foreign calls are refused
 //   gcwaiting            true: no direct switch; schedule ends in gcstopm, which reports
@@ -28,10 +29,12 @@ uint32_t runtime_forked;
 void
 runtime_forkedfatal(void)
 {
-	runtime_fatal("goroutines stay in the parent of a fork: the child cannot start them or wait");
+	runtime_fatal(
+	    "goroutines stay in the parent of a fork: the child cannot start them or wait");
 }
 
-// forkedlock is what becomes of a thread of the child that finds a lock taken. It may be on its way into a report.
+// forkedlock is what becomes of a thread of the child that finds a lock taken. It may be on its way
+// into a report.
 void
 runtime_forkedlock(void)
 {

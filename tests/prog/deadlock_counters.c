@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// deadlock_counters.c: a timer that is set, a goroutine in the poller and one that wants a signal each
-// keep a deadlock from being reported, until they are gone.
+// deadlock_counters.c: a timer that is set, a goroutine in the poller and one that wants a signal
+// each keep a deadlock from being reported, until they are gone.
 
 #include <signal.h>
 #include <stdio.h>

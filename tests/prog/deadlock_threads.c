@@ -3,7 +3,8 @@
 //
 //   joined   they have called in and ended: dead
 //   alive    one is alive and calls in later: not dead before; after it has ended, dead
-//   silent   one is alive and never calls in; main has started no goroutine. When it has ended: dead
+//   silent   one is alive and never calls in; main has started no goroutine. When it has ended:
+//            dead
 //   inside   one waits inside rt0, for ever: dead, and its goroutine is shown
 //   chain    threads that start the next one and end, the last of them calls in
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// dlopen.c: librt0.so inside a plain C program that was not linked with it (HOST compiles that one; the
-// test itself only becomes it): opened by dlopen, needed by a plugin, or preloaded. A hundred starts
-// and stops with threads of the host that stay; nothing is left behind; signals stay the host's.
+// dlopen.c: librt0.so inside a plain C program that was not linked with it (HOST compiles that one;
+// the test itself only becomes it): opened by dlopen, needed by a plugin, or preloaded. A hundred
+// starts and stops with threads of the host that stay; nothing is left behind; signals stay the
+// host's.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -50,8 +51,8 @@ starts_some(void *arg)
 	count(arg);
 }
 
-// A thread of the host, made before the library is opened: it calls in at each round, and its m stays
-// bound to it while the runtime is stopped.
+// A thread of the host, made before the library is opened: it calls in at each round, and its m
+// stays bound to it while the runtime is stopped.
 static void *
 member(void *arg)
 {
@@ -142,7 +143,8 @@ compare(const struct sigaction *all)
 {
 	struct sigaction now;
 	for (int s = 1; s <= SIGNALS; s++)
-		CHECK(sigaction(s, NULL, &now) != 0 || (now.sa_handler == all[s].sa_handler && now.sa_flags == all[s].sa_flags));
+		CHECK(sigaction(s, NULL, &now) != 0 ||
+		    (now.sa_handler == all[s].sa_handler && now.sa_flags == all[s].sa_flags));
 }
 
 static void
@@ -157,7 +159,8 @@ signals_are_ours(void)
 	for (int i = 0; i < 3; i++) {
 		before = handled[sigs[i]];
 		kill(getpid(), sigs[i]);
-		CHECK(handled[sigs[i]] == before + 1); // this thread is the only one that may have it
+		CHECK(
+		    handled[sigs[i]] == before + 1); // this thread is the only one that may have it
 	}
 }
 
@@ -224,7 +227,8 @@ main(int argc, char **argv)
 	}
 	CHECK(calls == ROUNDS * (THREADS * 10 + 1) * 6);
 	CHECK(entries("/proc/self/fd") == files);
-	// What is kept for more threads at one time than before grows by steps; a leak, with each round.
+	// What is kept for more threads at one time than before grows by steps; a leak, with each
+	// round.
 #ifdef SANITIZED
 	mappings += 10000; // shadow memory
 #endif

@@ -2,9 +2,10 @@
 // two_runtimes.c: a second copy of the runtime in a process is refused, with both files named.
 //
 //   start    a program linked with librt0.a, which runs, and librt0.so opened beside it
-//   dlopen   two files with librt0.so in them, opened by a program that has none (HOST); one runs at a time
-//   plugin   a hosted program opens a plugin that was linked with a librt0.a of its own, and one that
-//            needs librt0.so (PLUGIN)
+//   dlopen   two files with librt0.so in them, opened by a program that has none (HOST): one runs
+//            at a time
+//   plugin   a hosted program opens a plugin that was linked with a librt0.a of its own, and one
+//            that needs librt0.so (PLUGIN)
 //   boot     a shared object has started a runtime of its own before main (EARLY)
 
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// test_callback.c: what a foreign thread finds after a call as it was before, calls in calls, threads
-// that end inside, and crowds of threads.
+// test_callback.c: what a foreign thread finds after a call as it was before, calls in calls,
+// threads that end inside, and crowds of threads.
 
 #include <errno.h>
 #include <fenv.h>

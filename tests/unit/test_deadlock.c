@@ -3,7 +3,8 @@
 // goroutine: a thread that is asleep or is being made, a system call, a locked thread that ends.
 //
 // Main waits all the time, so that each step of the others is one after which the runtime might
-// look: threads come and go, in and out of rt0, while nothing else runs. A false report ends the test.
+// look: threads come and go, in and out of rt0, while nothing else runs. A false report ends the
+// test.
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -143,14 +144,30 @@ step(uint64_t r)
 {
 	uint64_t arg = r >> 16;
 	switch (r % (SANITIZED ? 7 : 8)) {
-	case 0: detached(thread_sends, arg); break;
-	case 1: detached(thread_spawns, arg); break;
-	case 2: detached(thread_chain, arg); break;
-	case 3: detached(thread_runs, arg); break;
-	case 4: rt0_go(goroutine_sleeps, (void *)arg); break;
-	case 5: rt0_go(goroutine_locks_and_ends, (void *)arg); break;
-	case 6: rt0_go(goroutine_makes_thread, (void *)arg); break;
-	case 7: detached(thread_ends_inside, arg); break; // a sanitizer refuses that
+	case 0:
+		detached(thread_sends, arg);
+		break;
+	case 1:
+		detached(thread_spawns, arg);
+		break;
+	case 2:
+		detached(thread_chain, arg);
+		break;
+	case 3:
+		detached(thread_runs, arg);
+		break;
+	case 4:
+		rt0_go(goroutine_sleeps, (void *)arg);
+		break;
+	case 5:
+		rt0_go(goroutine_locks_and_ends, (void *)arg);
+		break;
+	case 6:
+		rt0_go(goroutine_makes_thread, (void *)arg);
+		break;
+	case 7:
+		detached(thread_ends_inside, arg);
+		break; // a sanitizer refuses that
 	}
 }
 

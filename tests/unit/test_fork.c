@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// test_fork.c: children of a program with goroutines: what they may do, what they are told, and that
-// neither side is the worse for it, while goroutines run and system calls block on other threads.
+// test_fork.c: children of a program with goroutines: what they may do, what they are told, and
+// that neither side is the worse for it, while goroutines run and system calls block on other
+// threads.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -241,7 +242,8 @@ TEST_T(fork_child_is_told_that_goroutines_stay_behind, 30000)
 		noise(procs);
 		for (size_t i = 0; i < sizeof fns / sizeof fns[0]; i++) {
 			CHECK_EQ(child(fns[i], text, sizeof text), 2);
-			CHECK(strstr(text, "fatal error: goroutines stay in the parent of a fork") != NULL);
+			CHECK(strstr(text,
+				  "fatal error: goroutines stay in the parent of a fork") != NULL);
 		}
 		quiet();
 	}
@@ -415,7 +417,8 @@ TEST(fork_vfork_child_is_recognised)
 	static char stack[64 << 10] __attribute__((aligned(16)));
 	bool is = false;
 	CHECK(!runtime_isforkchild());
-	pid_t pid = clone(shares_memory, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &is);
+	pid_t pid =
+	    clone(shares_memory, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &is);
 	CHECK(pid > 0);
 	CHECK_EQ(wait_for(pid), 0);
 	CHECK(is);

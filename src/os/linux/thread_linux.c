@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // thread_linux.c: what a thread that is not ours lends the runtime for a call: its signals.
 //
-// During a call its signal handlers are to run on the extra m's signal stack, since the goroutine's stack
-// may be used up, and the signals that the runtime lives by must not be blocked. Afterwards the thread has
-// back what it had. Library mode touches nothing: there are no handlers of ours.
+// During a call its signal handlers are to run on the extra m's signal stack, since the goroutine's
+// stack may be used up, and the signals that the runtime lives by must not be blocked. Afterwards
+// the thread has back what it had. Library mode touches nothing: there are no handlers of ours.
 #include "../../runtime.h"
 #include "linux.h"
 
 #define BIT(sig) (1ul << ((sig)-1))
-// Faults, which would end the process without a report if they were blocked, and the request to preempt.
-static const uint64_t needed = BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV) | BIT(SIGURG);
+// Faults, which would end the process without a report if they were blocked, and the request to
+// preempt.
+static const uint64_t needed =
+    BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV) | BIT(SIGURG);
 
-// sigenter prepares the thread for a call on mp. first: mp has not been this thread's in its last call. The
-// mask is looked at then only: a thread that blocks SIGSEGV later wants it so.
+// sigenter prepares the thread for a call on mp. first: mp has not been this thread's in its last
+// call. The mask is looked at then only: a thread that blocks SIGSEGV later wants it so.
 void
 runtime_sigenter(struct m *mp, bool first)
 {
@@ -25,7 +27,8 @@ runtime_sigenter(struct m *mp, bool first)
 			runtime_throw("rt_sigprocmask failed");
 		mp->unblocked = old & needed;
 	}
-	struct sigaltstack old, st = {mp->gsignal->stack.lo, 0, mp->gsignal->stack.hi - mp->gsignal->stack.lo};
+	struct sigaltstack old,
+	    st = {mp->gsignal->stack.lo, 0, mp->gsignal->stack.hi - mp->gsignal->stack.lo};
 	// EPERM: the thread is in a handler on its own signal stack, and stays there.
 	if (sys2(SYS_sigaltstack, &st, &old) != 0)
 		return;
@@ -50,7 +53,8 @@ bool
 runtime_isforkchild(void)
 {
 	struct g *gp = getg();
-	// In the middle of a direct switch (proc.c) the old goroutine is current and has no m any more.
+	// In the middle of a direct switch (proc.c) the old goroutine is current and has no m any
+	// more.
 	struct m *mp = gp == NULL ? NULL : atomic_loadrlx(&gp->m);
 	return mp != NULL && mp->procid != runtime_gettid();
 }

@@ -290,14 +290,15 @@ RT0_API int rt0_stop(void);
 
 // ---- fork, and deadlocks -----------------------------------------------------------------------
 //
-// The child of a fork has one thread. Before the first go statement (and the first call from a
-// thread) it is a program like its parent: fork first, as daemon does. After that it is a plain C
-// process that goes on with what it was forked in: it may exec, exit, return from main, write,
-// panic, use malloc and what else its libc allows, and rt0's functions that neither start a
+// The child of a fork has one thread. Before the first go statement, call of rt0_gomaxprocs and
+// call from a thread it is a program like its parent: fork first, as daemon does. After that it is
+// a plain C process that goes on with what it was forked in: it may exec, exit, return from main,
+// write, panic, use malloc and what else its libc allows, and rt0's functions that neither start a
 // goroutine nor wait; those are fatal "goroutines stay in the parent of a fork: the child cannot
-// start them or wait". rt0_alloc is fatal if another thread held the heap's lock. On a thread, calls
-// return -ENOTCONN as if the runtime did not run. posix_spawn, system and popen have no such limits;
-// a child of vfork may call exec and _exit.
+// start them or wait". rt0_alloc is fatal if another thread held the heap's lock. On a thread,
+// calls return -ENOTCONN as if the runtime did not run. posix_spawn, system and popen have no such
+// limits; a child of vfork may call exec and _exit. None of them is made for a goroutine's sake:
+// RT0_BLOCKING lets others run meanwhile.
 //
 // "all goroutines are asleep - deadlock!" is reported when no goroutine can ever run again: none
 // runs, is in a system call, or waits for a timer, a file or a signal, and there is no thread

@@ -247,8 +247,6 @@ void runtime_looksleep(struct note *n);
 
 // ---- fork.c ----
 extern uint32_t runtime_forked; // this process is the child of a fork, without its parent's threads
-void runtime_forkprepare(void);
-void runtime_forkparent(void);
 void runtime_forkchild(void);
 RT0_NORETURN void runtime_forkedfatal(void); // the child wants another goroutine
 RT0_NORETURN void runtime_forkedlock(void);  // the child finds a lock taken

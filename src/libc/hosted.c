@@ -126,14 +126,12 @@ forkchild(void)
 		pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
 	if (runtime_hosted != NULL)
 		runtime_forkchild();
-	else
-		runtime_forkparent();
 }
 
 static void
 watchfork(void)
 {
-	pthread_atfork(runtime_forkprepare, runtime_forkparent, forkchild);
+	pthread_atfork(NULL, NULL, forkchild);
 }
 
 static int (*mainfn)(int, char **, char **);

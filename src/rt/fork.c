@@ -20,8 +20,14 @@
 //   locks                one that is not free was held by a thread that is gone: fatal. Those for
 //                        printing and of the scheduler, which schedules no more, are freed
 //
-// fork calls these functions by pthread_atfork. _Fork, vfork and clone do not: their children have
-// exec and _exit only, and a handler of ours that runs in them asks isforkchild.
+// No rule by which a child has goroutines "if all other threads happen to rest" was made: whether
+// they do is a matter of microseconds, and a program that forks well mostly is worse than one that
+// is told the first time.
+//
+// fork calls forkchild by pthread_atfork. There is nothing to do before: the thread that forks may
+// be preempted until the libc has all its locks, and must be, since whoever is stopped may hold one
+// of them. _Fork, vfork and clone call nothing: their children have exec and _exit only, and a
+// handler of ours that runs in them asks isforkchild.
 #include "../runtime.h"
 
 uint32_t runtime_forked;
@@ -44,23 +50,6 @@ runtime_forkedlock(void)
 	runtime_exitprocess(2);
 }
 
-// forkprepare keeps this thread from being preempted: the child would go on in a signal handler.
-void
-runtime_forkprepare(void)
-{
-	struct g *gp = getg();
-	if (gp != NULL)
-		gp->m->locks++;
-}
-
-void
-runtime_forkparent(void)
-{
-	struct g *gp = getg();
-	if (gp != NULL)
-		gp->m->locks--;
-}
-
 // forkchild runs in the child, alone. Plain stores will do.
 void
 runtime_forkchild(void)
@@ -69,13 +58,18 @@ runtime_forkchild(void)
 	struct g *gp = getg();
 	if (gp != NULL) {
 		struct m *mp = gp->m;
-		mp->locks--;
 		mp->procid = runtime_gettid();
 		if (!sched.grown && runtime_mcount() == 1)
 			return;
-		if (mp->p == NULL && (mp->oldp == NULL || mp->oldp->status != Psyscall)) {
-			spare.status = Psyscall;
-			mp->oldp = &spare;
+		if (runtime_readgstatus(gp) == Gsyscall) {
+			if (mp->oldp == NULL || mp->oldp->status != Psyscall) {
+				spare.status = Psyscall;
+				mp->oldp = &spare;
+			}
+		} else if (mp->p == NULL || mp->p->m != mp) {
+			spare.status = Prunning;
+			spare.m = mp;
+			mp->p = &spare;
 		}
 		gp->stackguard0 = gp->stack.lo;
 	}

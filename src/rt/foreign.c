@@ -87,6 +87,9 @@ needm(uintptr_t sp)
 		mp = takem();
 	basem(mp, sp);
 	runtime_sigenter(mp, first);
+	// A preemption signal that came after the last call has found no m.
+	atomic_storerlx(&mp->signalpending, 0);
+	runtime_tls_m = mp;
 	setg(mp->g0);
 	atomic_xadd(&sched.nextrain, 1);
 	return mp;
@@ -96,6 +99,7 @@ static void
 dropm(struct m *mp)
 {
 	setg(NULL);
+	runtime_tls_m = NULL;
 	runtime_sigleave(mp);
 	if (unlikely(!mp->bound))
 		givem(mp);
@@ -125,42 +129,22 @@ callbackmain(void *arg)
 	runtime_mcall(runtime_callbackdone);
 }
 
-// leavep gives the p away at the end of a call. handoffp would have somebody look for work when
-// nobody does; here sysmon and the thread's next call may be trusted to: an m that is woken after
-// each call costs ten times the call, and is in the way of the next.
+// leavep gives the p away at the end of a call. handoffp would have somebody look for work when nobody
+// does; here sysmon and the thread's next call may be trusted to: an m that is woken after each
+// call costs ten times the call, and is in the way of the next.
 static void
 leavep(struct p *pp)
 {
-	if (!runtime_runqempty(pp)) {
-		runtime_handoffp(pp);
-		return;
-	}
-	runtime_lock(&sched.lock);
-	if (atomic_loadrlx(&sched.gcwaiting) ||
-	    (!sched.solo && atomic_loadrlx(&sched.needspinning) != 0)) {
+	if (runtime_runqempty(pp)) {
+		runtime_lock(&sched.lock);
+		if (!atomic_loadrlx(&sched.gcwaiting) && sched.runqsize == 0 &&
+		    (sched.solo || atomic_loadrlx(&sched.needspinning) == 0)) {
+			runtime_pidleput(pp);
+			runtime_unlock(&sched.lock);
+			return;
+		}
 		runtime_unlock(&sched.lock);
-		runtime_handoffp(pp);
-		return;
 	}
-	if (sched.runqsize == 0) {
-		runtime_pidleput(pp);
-		runtime_unlock(&sched.lock);
-		return;
-	}
-	// The next in the queue may be another thread's: it gets the p from our hands.
-	struct g *gp = runtime_globrunqget(pp, 1);
-	struct m *mp = gp->lockedm;
-	if (mp != NULL)
-		sched.nmidlelocked--; // as startlockedm does
-	runtime_unlock(&sched.lock);
-	if (mp != NULL) {
-		if (mp->nextp != NULL)
-			runtime_throw("leavep: m has p");
-		mp->nextp = pp;
-		runtime_notewakeup(&mp->park);
-		return;
-	}
-	runtime_runqput(pp, gp, false);
 	runtime_handoffp(pp);
 }
 
@@ -281,6 +265,7 @@ runtime_foreignexit(struct m *mp)
 		setg(mp->g0);
 		runtime_mrun(abandon_g0, gp);
 		setg(NULL);
+		runtime_tls_m = NULL;
 		runtime_sigleave(mp);
 	}
 	runtime_tls_extram = &ending;

@@ -52,9 +52,6 @@ runtime_sigleave(struct m *mp)
 bool
 runtime_isforkchild(void)
 {
-	struct g *gp = getg();
-	// In the middle of a direct switch (proc.c) the old goroutine is current and has no m any
-	// more.
-	struct m *mp = gp == NULL ? NULL : atomic_loadrlx(&gp->m);
+	struct m *mp = runtime_tls_m;
 	return mp != NULL && mp->procid != runtime_gettid();
 }

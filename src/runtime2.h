@@ -151,7 +151,7 @@ struct m {
 	uintptr_t *tls;     // &runtime_tls_g of this thread
 	// this m only, unless noted:
 	int64_t id;
-	uint64_t procid;      // kernel thread id
+	uint64_t procid;      // atomic: kernel thread id; sysmon may read a stale one
 	uint64_t fastrand[2]; // wyrand state
 	struct p *p;          // NULL when it runs no goroutines
 	struct p *nextp;      // handed over by who wakes us; owned once park is signalled

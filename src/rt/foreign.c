@@ -51,7 +51,7 @@ takem(void)
 	if (mp == NULL)
 		mp = newextram();
 	mp->schedlink = NULL;
-	mp->procid = runtime_gettid();
+	atomic_storerlx(&mp->procid, runtime_gettid());
 	mp->tls = (uintptr_t *)&runtime_tls_g;
 	mp->bound = runtime_tls_extram == NULL && runtime_hosted->thread_bind(mp) == 0;
 	if (mp->bound)

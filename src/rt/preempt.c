@@ -70,7 +70,7 @@ preemptM(struct m *mp)
 	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
 		return;
 	atomic_storerlx(&sched.npreemptreq, sched.npreemptreq + 1);
-	if (runtime_tgkill(mp->procid, SIGURG) < 0)
+	if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) < 0)
 		atomic_storerlx(&mp->signalpending, 0); // the thread is gone
 }
 
@@ -318,11 +318,16 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	stophere(gp, mp, r);
 }
 
-static void
+// ThreadSanitizer, when the signal finds it in the middle of making a fiber (on g0) or leaving a thread,
+// has no place to note the call of another function.
+__attribute__((no_sanitize("thread"))) static void
 sigurg(int32_t sig, struct siginfo *info, void *ctx)
 {
 	struct g *gp = getg();
-	if (gp != NULL)
+	struct m *mp = runtime_tls_m;
+	if (gp != NULL && mp != NULL && gp == mp->g0)
+		atomic_storerlx(&mp->signalpending, 0); // the scheduler is at work: nothing to do
+	else if (gp != NULL)
 		runtime_doSigPreempt(ctx, gp);
 	// Not ours alone: the program's, or the kernel's (out-of-band data on a socket).
 	if (oldurg.handler > 1)

@@ -436,7 +436,7 @@ runtime_mstartpure(struct m *mp)
 	struct g *gp = mp->g0;
 	setg(gp);
 	mp->tls = (uintptr_t *)&runtime_tls_g;
-	mp->procid = runtime_gettid();
+	atomic_storerlx(&mp->procid, runtime_gettid());
 	runtime_mstart();
 }
 

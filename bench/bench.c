@@ -11,6 +11,7 @@
 // before they have read them, and no allocation is timed that Go's version does not have.
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ enum {
 	skynet_fanout = 10,
 	sieve_primes = 2000,
 	sieve_last = 17389, // the 2000th prime
+	ncallback = 1000000,
 	nparked = 1000000,
 	ntraceback = 200000,
 	traceback_depth = 50,
@@ -383,6 +385,40 @@ sieve(void)
 	outp("sieve", (double)t / 1e6, "ms");
 }
 
+// ---- calls from a thread that rt0 did not make ----
+
+static void
+nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void *
+foreign(void *ns)
+{
+	int64_t t;
+
+	if (rt0_run(nothing, NULL) != 0) // binds an m to the thread
+		rt0_fatal("callback: no runtime");
+	t = rt0_nanotime();
+	for (long i = 0; i < ncallback; i++)
+		rt0_run(nothing, NULL);
+	*(int64_t *)ns = rt0_nanotime() - t;
+	return NULL;
+}
+
+static void
+callback(void)
+{
+	pthread_t th;
+	int64_t ns = 0;
+
+	if (pthread_create(&th, NULL, foreign, &ns) != 0)
+		rt0_fatal("callback: no thread");
+	RT0_BLOCKING(pthread_join(th, NULL));
+	per("callback", ns, ncallback);
+}
+
 // ---- many goroutines, and none that runs ----
 
 struct crowd {
@@ -535,6 +571,7 @@ static const struct {
     {"mutex", mutex},
     {"skynet", skynet},
     {"sieve", sieve},
+    {"callback", callback},
     {"parked", parked},
     {"traceback", traceback},
     {"idle", idle},

@@ -6,10 +6,11 @@
 //
 // Each function says, where there is something to say: Units, Returns, Panics, Blocks, Context,
 // Memory. "Context goroutine or thread" means that a thread which rt0 did not create may call:
-// it becomes a goroutine for the length of the call; without a running runtime that is fatal. No
-// function may be called from a signal handler unless it says so. Errors are negative errno values;
-// errno itself is never used, since a goroutine may wake on another thread than the one it slept
-// on.
+// it becomes a goroutine for the length of the call; without a running runtime that is fatal. Its
+// errno, thread-locals, floating-point modes, signal mask and signal stack are after the call what
+// they were. No function may be called from a signal handler unless it says so. Errors are negative
+// errno values; errno itself is never used, since a goroutine may wake on another thread than the
+// one it slept on.
 #ifndef RT0_H
 #define RT0_H
 
@@ -283,28 +284,56 @@ RT0_API void rt0_register_init(struct rt0_inittask *task); // what RT0_INIT's co
 
 // rt0_plugin_open loads the shared object at path and runs its init tasks on the caller.
 // Returns  0 with the dlopen handle in *handle; -ENOENT: cannot be loaded, the reason is on
-//          stderr; -ENOSYS: a pure program.
+//          stderr; -EEXIST: it brings a runtime of its own (link plugins without librt0), stderr
+//          names the files, and none of its tasks has run; -ENOSYS: a pure program.
 // Context  goroutine.
 RT0_API int rt0_plugin_open(const char *path, void **handle);
 
 // ---- Library mode: the runtime inside a process that has its own main -------------------------
+//
+// librt0.so may be linked, opened by dlopen, needed by a plugin or preloaded. It is never unloaded.
+// One copy of the runtime may run in a process: another one is refused.
 
 // rt0_start boots the runtime on threads of its own and returns when the init tasks have run.
 // argv ends with NULL and must stay; argc 0 and argv NULL will do.
-// Returns  0; -EALREADY: it runs; -EAGAIN: no thread can be had.
-// Context  thread. Signals stay the program's own.
+// Returns  0; -EALREADY: it runs; -EEXIST: another copy of it runs, and stderr names both files;
+//          -EAGAIN: no thread can be had; -ENOTSUP: in the child of a fork of a process in which
+//          it ran.
+// Context  thread. Signals stay the program's own: no handler is installed, and the runtime's
+//          threads have all of them blocked. What goroutines start by posix_spawn or system
+//          inherits that (POSIX_SPAWN_SETSIGMASK); a child of fork has the mask of this caller.
 RT0_API int rt0_start(int argc, char **argv);
 
-// rt0_run runs fn(arg) as a goroutine and returns when it has returned.
+// rt0_run runs fn(arg) as a goroutine and returns when it has returned or called rt0_goexit. fn
+// stays on this thread, and may end it (pthread_exit, cancellation at a point in fn: no function
+// of rt0 is one): the goroutine ends with it, without its deferred calls. Threads keep what a call
+// needs until they end, so that later calls cost less than 1 us.
 // Returns  0; -ENOTCONN: the runtime does not run. On a goroutine: calls fn(arg).
 // Blocks   the thread.
-// Context  thread or goroutine.
+// Context  thread or goroutine; also in hosted programs.
 RT0_API int rt0_run(void (*fn)(void *arg), void *arg);
 
 // rt0_stop ends the runtime's threads and frees its memory; rt0_start may follow.
 // Returns  0; -EBUSY: there are goroutines; -ENOTCONN: it does not run, or main runs on it.
-// Context  thread, the only one that uses rt0 at this time.
+// Context  thread, the only one that uses rt0 at this time. Others that have called in may live on.
 RT0_API int rt0_stop(void);
+
+// ---- fork, and deadlocks -----------------------------------------------------------------------
+//
+// The child of a fork has one thread. Before the first go statement, call of rt0_gomaxprocs and
+// call from a thread it is a program like its parent: fork first, as daemon does. After that it is
+// a plain C process that goes on with what it was forked in: it may exec, exit, return from main,
+// write, panic, use malloc and what else its libc allows, and rt0's functions that neither start a
+// goroutine nor wait; those are fatal "goroutines stay in the parent of a fork: the child cannot
+// start them or wait". rt0_alloc is fatal if another thread held the heap's lock. On a thread,
+// calls return -ENOTCONN as if the runtime did not run. posix_spawn, system and popen have no such
+// limits; a child of vfork may call exec and _exit. None of them is made for a goroutine's sake:
+// RT0_BLOCKING lets others run meanwhile.
+//
+// "all goroutines are asleep - deadlock!" is reported when no goroutine can ever run again: none
+// runs, is in a system call, or waits for a timer, a file or a signal, and there is no thread
+// outside of rt0 that could call in. When such a thread ends, the report comes within two seconds.
+// Never in library mode, nor where /proc is not mounted and the program has a libc.
 
 // ---- Memory --------------------------------------------------------------------------------
 

@@ -152,6 +152,7 @@ int runtime_gotraceback(bool *all, bool *crash);
 // ---- initask.c ----
 void runtime_doinit(void); // runs every registered task that has not run; on one goroutine
 bool runtime_checkinit(bool fatal);
+void runtime_forgetinit(void); // the tasks that have registered since the last doinit
 extern int64_t runtime_runtimeInitTime; // ns, when doinit first ran
 
 // ---- proc.c ----
@@ -198,6 +199,7 @@ void runtime_runq_check(struct p *pp);
 // ---- proc_m.c ----
 void runtime_mstart(void); // returns when the thread has to end
 void runtime_mcommoninit(struct m *mp, int64_t id);
+struct m *runtime_allocm(struct p *pp, void (*fn)(void), int64_t id);
 void runtime_newm(void (*fn)(void), struct p *pp, int64_t id);
 void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
@@ -216,11 +218,15 @@ RT0_NORETURN void runtime_quitthread(void);
 void runtime_stopms(void);
 int64_t runtime_mcount(void); // sched.lock held, or a guess
 void runtime_checkmcount(void);
+void runtime_incidlelocked(int32_t n);
+void runtime_lockOSThread(void); // internal count, for init
+void runtime_unlockOSThread(void);
+
+// ---- foreign.c ----
 struct g *runtime_callbackdone(struct g *gp);
 // callback runs fn(arg) as a goroutine of this foreign thread; -ENOTCONN without a runtime.
 int runtime_callback(void (*fn)(void *), void *arg);
-void runtime_lockOSThread(void); // internal count, for init
-void runtime_unlockOSThread(void);
+void runtime_foreignexit(struct m *mp); // the thread that mp is bound to ends
 
 // ---- proc_p.c ----
 // allp: the first sched.gomaxprocs are alive, others keep their dead p or NULL. Changed while the world is
@@ -248,7 +254,6 @@ void runtime_startTheWorld(void);
 // ---- sysmon.c ----
 void runtime_startsysmon(void);
 void runtime_grow(void); // a goroutine's: the rest of the boot, once
-void runtime_checkdead(void); // sched.lock held
 void runtime_wakesysmon(void);
 
 // ---- preempt.c ----
@@ -260,6 +265,18 @@ void runtime_preemptself(void);
 void runtime_preemptinit(void);
 void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
+
+// ---- checkdead.c ----
+void runtime_checkdead(void); // sched.lock held
+bool runtime_lookagain(void); // the same
+int64_t runtime_looknext(int64_t last);
+void runtime_looksleep(struct note *n);
+
+// ---- fork.c ----
+extern uint32_t runtime_forked; // this process is the child of a fork, without its parent's threads
+void runtime_forkchild(void);
+RT0_NORETURN void runtime_forkedfatal(void); // the child wants another goroutine
+RT0_NORETURN void runtime_forkedlock(void);  // the child finds a lock taken
 
 // ---- stack.c ----
 enum { STACKMIN = 16 << 10, STACKDEFAULT = 256 << 10, STACKGUARD = 928, STACKSYSTEM_WINDOW = 64 << 10 };
@@ -315,6 +332,7 @@ struct sigpanicinfo {
 RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp);
 RT0_NORETURN void runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp);
 int runtime_mainreturned(int code); // main has returned code; waits for ever while an m is reporting
+void runtime_forkpanic(void);      // in the child of a fork: nobody is reporting
 extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
 
 // ---- print.c ----
@@ -325,6 +343,7 @@ void runtime_vprint(const char *fmt, __builtin_va_list ap);
 extern int64_t runtime_stderrwait; // ns, how long a print waits for who reads stderr
 void runtime_printlock(void); // recursive for one m
 void runtime_printunlock(void);
+void runtime_printreset(void); // in the child of a fork: nobody is printing
 int runtime_snprintf(char *buf, size_t n, const char *fmt, ...) PRINTF(3, 4);
 int runtime_vsnprintf(char *buf, size_t n, const char *fmt, __builtin_va_list ap);
 size_t runtime_strlen(const char *s);

@@ -151,7 +151,7 @@ struct m {
 	uintptr_t *tls;     // &runtime_tls_g of this thread
 	// this m only, unless noted:
 	int64_t id;
-	uint64_t procid;      // kernel thread id
+	uint64_t procid;      // atomic: kernel thread id; sysmon may read a stale one
 	uint64_t fastrand[2]; // wyrand state
 	struct p *p;          // NULL when it runs no goroutines
 	struct p *nextp;      // handed over by who wakes us; owned once park is signalled
@@ -177,6 +177,11 @@ struct m {
 	bool (*waitunlockf)(struct g *gp, void *lock); // gopark to park_m
 	void *waitlock;
 	struct g *callg;     // extra m: the goroutine of its last call, dead, for the next
+	bool bound;          // extra m: its thread keeps it until the thread ends
+	uint64_t unblocked;  // extra m: signals that the thread had blocked, and that are not during a call
+	uintptr_t altsp;     // extra m: the thread's own signal stack, as sigaltstack gave it
+	uint64_t altsize;
+	int32_t altflags;    // < 0: it was not changed
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
 	uintptr_t thread;  // pure: the stack that newosproc mapped
@@ -256,7 +261,13 @@ struct schedt {
 	struct m *extram;   // extraM.lock: ms for foreign threads, not in use
 	struct mutex extralock;
 	uint64_t nwake;     // lock: how often a sleeping m was woken
-	int32_t nmextra;    // atomic: extra ms in the list or in use
+	int32_t nmextra;    // atomic: extra ms, whether a foreign thread has them or nobody
+	int32_t nextrain;   // atomic: of those, how many have a thread that is in a call
+	// atomic; who can still ready a goroutine though no m runs (checkdead.c):
+	int32_t ntimers;    // timers that are set
+	int32_t npollwait;  // goroutines that wait in the poller
+	int32_t sigwaiting; // goroutines and channels that want signals
+	uint32_t deadlook;  // nobody runs but a foreign thread might: look again in a while
 	// newmhandoff.lock:
 	struct mutex newmlock;
 	struct m *newmlist; // ms that the template thread is to start

@@ -14,20 +14,22 @@
 #include <stdlib.h>
 
 #include "../runtime.h"
+#include "alone.h"
 
 enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
 
-// A thread of the runtime that ends in pthread_exit takes its processor and its goroutine with it, and
-// the program would hang or lose a CPU without a word. The key's destructor sees it: when a thread
-// ends by itself it has no g any more.
+// The key's destructor sees threads end. A thread of the runtime that ends in pthread_exit takes its
+// processor and its goroutine with it, and the program would hang or lose a CPU without a word: when
+// a thread ends by itself it has no g any more. A foreign thread gives back the m in the key's value.
 static pthread_key_t exitkey;
 static pthread_once_t exitonce = PTHREAD_ONCE_INIT;
 
 static void
 threadexit(void *arg)
 {
-	(void)arg;
-	if (getg() != NULL)
+	if (arg != &exitkey)
+		runtime_foreignexit(arg);
+	else if (getg() != NULL)
 		runtime_fatal("a goroutine called pthread_exit (use rt0_goexit)");
 }
 
@@ -44,6 +46,13 @@ watchexit(void)
 	pthread_setspecific(exitkey, &exitkey);
 }
 
+static int
+thread_bind(struct m *mp)
+{
+	pthread_once(&exitonce, makeexitkey);
+	return -pthread_setspecific(exitkey, mp);
+}
+
 static void *
 threadmain(void *arg)
 {
@@ -57,6 +66,7 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t th;
+	int saved = errno; // of the goroutine's code, whose thread this may be
 	int err = pthread_attr_init(&attr);
 	if (err != 0)
 		return -err;
@@ -65,6 +75,7 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 	mp->startfn = fn;
 	err = pthread_create(&th, &attr, threadmain, arg);
 	pthread_attr_destroy(&attr);
+	errno = saved;
 	return -err;
 }
 
@@ -79,20 +90,48 @@ open_plugin(const char *path, const char **err)
 
 extern char **environ;
 
-static const struct hostedops ops = {thread_start, open_plugin};
+static const struct hostedops ops = {thread_start, open_plugin, thread_bind};
 
 int
 rt0_plugin_open(const char *path, void **handle)
 {
 	const char *err;
+	int copies = runtime_copies(NULL, 0);
 	void *h = ops.dlopen(path, &err);
 	if (h == NULL) {
 		fprintf(stderr, "rt0_plugin_open: %s\n", err);
 		return -ENOENT;
 	}
+	if (runtime_copies("rt0_plugin_open", copies) > copies) {
+		runtime_forgetinit();
+		return -EEXIST;
+	}
 	*handle = h;
 	runtime_doinit();
 	return 0;
+}
+
+// ---- fork (fork.c) ----
+
+static pthread_mutex_t startlock = PTHREAD_MUTEX_INITIALIZER;
+static sigset_t hostmask; // library mode: of the thread that called rt0_start
+
+static void
+forkchild(void)
+{
+	startlock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	struct g *gp = getg();
+	// Threads of a library have all signals blocked: what the child becomes should not.
+	if (sched.islibrary && gp != NULL && !gp->m->isextra)
+		pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
+	if (runtime_hosted != NULL)
+		runtime_forkchild();
+}
+
+static void
+watchfork(void)
+{
+	pthread_atfork(NULL, NULL, forkchild);
 }
 
 static int (*mainfn)(int, char **, char **);
@@ -107,17 +146,19 @@ main_main(void)
 void
 rt0_hosted_main(int (*fn)(int, char **, char **), int argc, char **argv)
 {
+	if (!runtime_alone("rt0"))
+		exit(2);
 	mainfn = fn;
 	runtime_hosted = &ops;
 	runtime_main_main = main_main;
 	watchexit();
+	watchfork();
 	runtime_rt0_go(argc, argv);
 	abort(); // it returns after rt0_stop only, which refuses here
 }
 
 // ---- library mode ----
 
-static pthread_mutex_t startlock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	int argc;
 	char **argv;
@@ -150,10 +191,18 @@ int
 rt0_start(int argc, char **argv)
 {
 	static char *none[] = {NULL, NULL};
+	static pthread_once_t forkonce = PTHREAD_ONCE_INIT;
+	if (runtime_forked)
+		return -ENOTSUP;
+	pthread_once(&forkonce, watchfork);
 	pthread_mutex_lock(&startlock);
 	if (runtime_hosted != NULL) {
 		pthread_mutex_unlock(&startlock);
 		return -EALREADY;
+	}
+	if (!runtime_alone("rt0_start")) {
+		pthread_mutex_unlock(&startlock);
+		return -EEXIST;
 	}
 	lib.argc = argv == NULL ? 0 : argc;
 	lib.argv = argv == NULL ? none : argv;
@@ -163,16 +212,17 @@ rt0_start(int argc, char **argv)
 	sched.islibrary = true;
 	runtime_envp = environ;
 	// All signals blocked: they stay on the program's own threads.
-	sigset_t all, old;
+	sigset_t all;
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &all, &hostmask);
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, G0STACK);
 	int err = pthread_create(&lib.m0, &attr, bootthread, NULL);
 	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
 	if (err != 0) {
+		runtime_notalone();
 		runtime_hosted = NULL;
 		sched.islibrary = false;
 		pthread_mutex_unlock(&startlock);
@@ -220,6 +270,7 @@ rt0_stop(void)
 		runtime_unlock(&sched.lock);
 		runtime_hosted = NULL;
 		sched.islibrary = false;
+		runtime_notalone();
 	}
 	pthread_mutex_unlock(&startlock);
 	return result;

@@ -70,6 +70,11 @@ void runtime_unminit(void);
 void runtime_mpreinit(struct m *mp); // a new m, before its thread starts: the signal stack
 void runtime_initsigmask(void);   // this thread gets the mask of sigsave
 void runtime_sigsave(void);  // the mask at start, for threads we make
+void runtime_sigenter(struct m *mp, bool first); // thread_linux.c: a foreign thread comes in
+void runtime_sigleave(struct m *mp);             // and leaves
+// isforkchild: this thread is not the one that its m was made for: it is the child of a vfork (which
+// shares the parent's memory), or of a clone that atfork does not see. For signal handlers.
+bool runtime_isforkchild(void);
 uint64_t runtime_sigblock(void); // blocks all that the libc does not reserve; the old mask
 void runtime_sigrestore(uint64_t mask);
 
@@ -78,6 +83,7 @@ void runtime_sigrestore(uint64_t mask);
 struct hostedops {
 	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // 0 or -errno; sets mp->thread
 	void *(*dlopen)(const char *path, const char **err);
+	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno
 };
 extern const struct hostedops *runtime_hosted; // NULL: pure
 #endif

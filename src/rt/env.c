@@ -170,6 +170,7 @@ static const struct {
     {"write", 1},
     {"open", 2},
     {"close", 3},
+    {"stat", 4},
     {"fstat", 5},
     {"poll", 7},
     {"mmap", 9},

@@ -70,6 +70,12 @@ takeregistered(void)
 	}
 }
 
+void
+runtime_forgetinit(void)
+{
+	atomic_storerlx(&registered, NULL);
+}
+
 // ---- the check ----
 
 static uint64_t

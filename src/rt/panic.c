@@ -200,6 +200,15 @@ runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp)
 	dopanic(gp, si->pc, si->sp, si->bp, true);
 }
 
+// forkpanic: a child of fork starts with nobody reporting, whatever its parent did.
+void
+runtime_forkpanic(void)
+{
+	paniclk.key = 0;
+	runtime_panicking = 0;
+	runtime_printreset();
+}
+
 // mainreturned returns code, unless a goroutine is reporting its panic: that ends the process then,
 // with its own status, and main's end must not cut it short.
 int

@@ -362,9 +362,10 @@ __attribute__((no_sanitize("thread"))) static void
 sigurg(int32_t sig, struct siginfo *info, void *ctx)
 {
 	struct g *gp = getg();
-	if (!inprogram(ctx)) {
-		if (runtime_tls_m != NULL)
-			*(volatile uint32_t *)&runtime_tls_m->signalpending = 0;
+	struct m *mp = runtime_tls_m;
+	if (mp != NULL && (!inprogram(ctx) || gp == mp->g0)) {
+		// The scheduler is at work (ThreadSanitizer may be making a fiber): nothing to do.
+		atomic_storerlx(&mp->signalpending, 0);
 		return;
 	}
 	if (gp != NULL)

@@ -75,6 +75,14 @@ runtime_printlock(void)
 	}
 }
 
+// printreset: in the child of a fork nobody is printing.
+void
+runtime_printreset(void)
+{
+	printowner = 0;
+	printdepth = 0;
+}
+
 void
 runtime_printunlock(void)
 {

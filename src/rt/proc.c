@@ -463,6 +463,8 @@ runtime_goready(struct g *gp)
 struct g *
 runtime_gosched_m(struct g *gp)
 {
+	if (unlikely(runtime_forked))
+		return gp;
 	struct m *mp = getg()->m;
 	casgstatus(gp, Grunning, Grunnable);
 	atomic_storerel(&mp->curg, NULL);

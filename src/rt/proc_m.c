@@ -4,9 +4,7 @@
 // An m without work sleeps on its park note, on sched.midle. Who wakes it has put a p in nextp first.
 // Threads are never started by a goroutine that has locked its own (its thread may have been changed:
 // namespaces, credentials): a template thread, with the state of the main thread at boot, does.
-//
-// A foreign thread (not made by rt0) that calls in borrows an extra m for the length of the call, and
-// runs the call on a goroutine of that m, locked to it.
+// Threads that rt0 did not make: foreign.c.
 #include "../runtime.h"
 
 // ---- making ms ----
@@ -56,8 +54,8 @@ runtime_mcommoninit(struct m *mp, int64_t id)
 }
 
 // allocm makes an m with a g0, from one whose thread has ended if there is one.
-static struct m *
-allocm(struct p *pp, void (*fn)(void), int64_t id)
+struct m *
+runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 {
 	struct m *mp = NULL;
 	runtime_lock(&sched.lock);
@@ -141,7 +139,7 @@ void
 runtime_newm(void (*fn)(void), struct p *pp, int64_t id)
 {
 	struct m *me = acquirem();
-	struct m *mp = allocm(pp, fn, id);
+	struct m *mp = runtime_allocm(pp, fn, id);
 	bool far = me->lockedext != 0 || atomic_loadrlx(&sched.viatemplate);
 	if (far && atomic_loadrlx(&sched.havetemplate) && fn != templatethread) {
 		runtime_lock(&sched.newmlock);
@@ -258,7 +256,7 @@ mquit(struct m *mp)
 static void
 mpark(struct m *mp)
 {
-	runtime_notesleep(&mp->park);
+	runtime_looksleep(&mp->park);
 	runtime_noteclear(&mp->park);
 	struct p *pp = mp->nextp;
 	mp->nextp = NULL;
@@ -307,6 +305,8 @@ void
 runtime_stopm(void)
 {
 	ON_G0();
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->locks != 0)
 		runtime_throw("stopm holding locks");
@@ -429,6 +429,8 @@ runtime_handoffp(struct p *pp)
 void
 runtime_gcstopm(void)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->spinning) {
 		mp->spinning = false;
@@ -446,8 +448,8 @@ runtime_gcstopm(void)
 
 // ---- goroutines locked to a thread ----
 
-static void
-incidlelocked(int32_t n)
+void
+runtime_incidlelocked(int32_t n)
 {
 	runtime_lock(&sched.lock);
 	sched.nmidlelocked += n;
@@ -461,12 +463,14 @@ incidlelocked(int32_t n)
 void
 runtime_stoplockedm(void)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	struct m *mp = getg()->m;
 	if (mp->lockedg == NULL || mp->lockedg->lockedm != mp)
 		runtime_throw("stoplockedm: inconsistent locking");
 	if (mp->p != NULL)
 		runtime_handoffp(runtime_releasep());
-	incidlelocked(1);
+	runtime_incidlelocked(1);
 	runtime_mparkbound(mp);
 }
 
@@ -499,7 +503,7 @@ runtime_runbound(struct p *pp, struct g *gp)
 	struct m *mp = gp->lockedm;
 	if (mp->nextp != NULL)
 		runtime_throw("startlockedm: m has p");
-	incidlelocked(-1);
+	runtime_incidlelocked(-1);
 	mp->nextp = pp;
 	runtime_notewakeup(&mp->park);
 }
@@ -625,7 +629,7 @@ runtime_mexit(void)
 		sched.m0gone = true;
 		runtime_checkdead();
 		runtime_unlock(&sched.lock);
-		runtime_notesleep(&mp->park);
+		runtime_looksleep(&mp->park);
 		mquit(mp); // only stopms wakes us
 	}
 	runtime_sigblock(); // nothing may run on this thread's signal stack any more
@@ -655,135 +659,9 @@ rt0_set_max_threads(int n)
 	return old;
 }
 
-// ---- foreign threads ----
-
-struct callback {
-	void (*fn)(void *);
-	void *arg;
-	struct m *mp;
-};
-
-// newextram makes an m and a goroutine for foreign threads. The caller has no g.
-static struct m *
-newextram(void)
-{
-	struct m *mp = allocm(NULL, NULL, -1);
-	mp->isextra = true;
-	atomic_xadd(&sched.nmextra, 1);
-	return mp;
-}
-
-// needm makes the calling thread an m. Its g0 is the thread's own stack, from here down.
-static struct m *
-needm(uintptr_t sp)
-{
-	runtime_lock(&sched.extralock);
-	struct m *mp = sched.extram;
-	if (mp != NULL)
-		sched.extram = mp->schedlink;
-	runtime_unlock(&sched.extralock);
-	if (mp == NULL)
-		mp = newextram();
-	mp->schedlink = NULL;
-	struct g *g0 = mp->g0;
-	g0->stack = (struct stack){sp - STACKSYSTEM_WINDOW, sp};
-	g0->stackguard0 = g0->stackguard1 = g0->stack.lo;
-	setg(g0);
-	mp->tls = (uintptr_t *)&runtime_tls_g;
-	runtime_minit();
-	return mp;
-}
-
-static void
-dropm(struct m *mp)
-{
-	runtime_unminit();
-	setg(NULL);
-	runtime_lock(&sched.extralock);
-	mp->schedlink = sched.extram;
-	sched.extram = mp;
-	runtime_unlock(&sched.extralock);
-}
-
-// callbackmain is the goroutine of a call from a foreign thread. It begins without a p, as if
-// it came out of a system call.
-static void
-callbackmain(void *arg)
-{
-	struct callback *cb = arg;
-	runtime_exitsyscall();
-	runtime_grow();
-	cb->fn(cb->arg);
-	runtime_mcall(runtime_callbackdone);
-}
-
-// callbackdone leaves the goroutine and the p, and returns to the thread (runtime_callback).
-struct g *
-runtime_callbackdone(struct g *gp)
-{
-	struct m *mp = getg()->m;
-	runtime_casgstatus(gp, Grunning, Gdead);
-	atomic_storerel(&mp->curg, NULL);
-	mp->lockedg = NULL;
-	mp->lockedext = mp->lockedint = 0;
-	gp->lockedm = NULL;
-	gp->m = NULL;
-	if (mp->callg == NULL) {
-		mp->callg = gp; // for the next call on this m
-		atomic_xadd(&sched.ncallg, 1);
-	} else {
-		runtime_gfput(mp->p, gp);
-	}
-	runtime_handoffp(runtime_releasep());
-	runtime_mreturn();
-}
-
-static void
-callbackstart(void *arg)
-{
-	struct callback *cb = arg;
-	struct m *mp = cb->mp;
-	struct g *g0 = mp->g0;
-	runtime_startsysmon(); // it takes a p for us from a goroutine in a long system call
-	struct g *gp = runtime_newproc1(callbackmain, cb, g0, 0, 0);
-	if (gp == NULL)
-		runtime_throw("out of memory (goroutine for a foreign thread)");
-	gp->lockedm = mp;
-	mp->lockedg = gp;
-	mp->lockedint = 1; // a lock and unlock of fn's own must not set it free
-	atomic_storerel(&mp->curg, gp);
-	gp->m = mp;
-	mp->oldp = NULL;
-	atomic_storerel(&gp->atomicstatus, Gsyscall);
-	atomic_storerlx(&gp->stackguard0, gp->stack.lo);
-	runtime_gogo(gp);
-}
-
-int
-runtime_callback(void (*fn)(void *), void *arg)
-{
-	if (!atomic_loadacq(&sched.mainstarted))
-		return -107; // ENOTCONN
-	struct callback cb = {fn, arg, NULL};
-	cb.mp = needm((uintptr_t)__builtin_frame_address(0));
-	runtime_mrun(callbackstart, &cb);
-	dropm(cb.mp);
-	return 0;
-}
-
 // quitthread is mquit for threads that never idle (sysmon).
 void
 runtime_quitthread(void)
 {
 	mquit(getg()->m);
-}
-
-int
-rt0_run(void (*fn)(void *), void *arg)
-{
-	if (getg() != NULL) {
-		fn(arg);
-		return 0;
-	}
-	return runtime_callback(fn, arg);
 }

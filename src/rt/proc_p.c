@@ -439,6 +439,8 @@ runtime_startTheWorld(void)
 void
 runtime_grow(void)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedfatal();
 	if (likely(sched.grown) || !sched.mainstarted)
 		return;
 	if (getg()->m->p == NULL)

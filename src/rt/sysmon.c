@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// sysmon.c: the thread that watches the others, and the check for deadlock.
+// sysmon.c: the thread that watches the others.
 //
 // sysmon runs without a p. It sleeps 20 µs between looks, after 50 looks that found nothing twice as
 // long each time, at most 10 ms; not at all while every p is idle. It takes back the ps of ms that
@@ -138,6 +138,7 @@ sysmon(void)
 	runtime_checkdead();
 	runtime_unlock(&sched.lock);
 	int64_t lasttrace = 0, lastscavenge = 0;
+	int64_t look = 0; // ns to the next look for a deadlock
 	int32_t idle = 0; // looks in a row that found nothing
 	uint32_t delay = 0;
 	int64_t now = 0, next = INT64_MAX, newmwhen = 0;
@@ -175,11 +176,16 @@ sysmon(void)
 			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
 				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
 				// nobody has looked at are a reason to look again in a while.
-				bool more = runtime_stackscavenge() > 0;
+				// So are threads that are not ours (checkdead.c).
+				int64_t ns = runtime_stackscavenge() > 0 ? scavengeperiod : -1;
+				look = runtime_lookagain() ? runtime_looknext(look) : 0;
+				if (look != 0 && (ns < 0 || look < ns))
+					ns = look;
 				atomic_storerlx(&sched.sysmonwait, 1);
 				atomic_storerlx(&sched.coarsenow, 0);
 				runtime_unlock(&sched.lock);
-				runtime_notetsleep(&sched.sysmonnote, more ? scavengeperiod : -1);
+				if (runtime_notetsleep(&sched.sysmonnote, ns))
+					look = 0; // somebody ran meanwhile
 				runtime_lock(&sched.lock);
 				atomic_storerlx(&sched.sysmonwait, 0);
 				runtime_noteclear(&sched.sysmonnote);
@@ -217,6 +223,11 @@ sysmon(void)
 		if (debug.schedtrace > 0 && lasttrace + debug.schedtrace * MS <= now) {
 			lasttrace = now;
 			runtime_schedtrace(debug.scheddetail > 0);
+			if (atomic_loadrlx(&sched.deadlook) != 0) { // sysmon never sleeps long then
+				runtime_lock(&sched.lock);
+				runtime_lookagain();
+				runtime_unlock(&sched.lock);
+			}
 		}
 		if (lastscavenge + scavengeperiod <= now) {
 			lastscavenge = now;
@@ -247,63 +258,4 @@ runtime_startsysmon(void)
 {
 	if (atomic_xchg(&sched.sysmonstarted, 1) == 0)
 		runtime_systemstack(startsysmon_m, NULL);
-}
-
-struct deadcount {
-	int32_t waiting;
-};
-
-static void
-countwaiting(struct g *gp, void *arg)
-{
-	struct deadcount *d = arg;
-	if (gp->issystem)
-		return;
-	switch (runtime_readgstatus(gp) & ~(uint32_t)Gscan) {
-	case Gwaiting:
-	case Gpreempted:
-		d->waiting++;
-		break;
-	case Grunnable:
-	case Grunning:
-	case Gsyscall:
-		runtime_print("runtime: checkdead: find g %lu in status %u\n", (unsigned long)gp->goid, runtime_readgstatus(gp));
-		runtime_unlock(&sched.lock);
-		runtime_throw("checkdead: runnable g");
-	}
-}
-
-// checkdead reports a deadlock when no m runs and none can come back. sched.lock is held. Threads that
-// rt0 did not make could ready a goroutine at any time: when there are such, nothing is reported.
-void
-runtime_checkdead(void)
-{
-	HELD(&sched.lock);
-	if (sched.islibrary || !sched.mainstarted || atomic_loadrlx(&sched.nmextra) > 0 || atomic_loadrlx(&runtime_panicking) > 0)
-		return;
-	int64_t run = runtime_mcount() - sched.nmidle - sched.nmidlelocked - sched.nmsys;
-	if (run > 0)
-		return;
-	if (run < 0) {
-		runtime_print("runtime: checkdead: nmidle=%d nmidlelocked=%d mcount=%d nmsys=%d\n", sched.nmidle, sched.nmidlelocked,
-		    (int)runtime_mcount(), sched.nmsys);
-		runtime_unlock(&sched.lock);
-		runtime_throw("checkdead: inconsistent counts");
-	}
-	struct deadcount d = {0};
-	runtime_foreachg(countwaiting, &d);
-	if (runtime_hosted != NULL) {
-		// Threads of ours that are on their way out are still in the kernel's count for a
-		// moment: ask again before believing that one is foreign.
-		// ThreadSanitizer has a thread of its own.
-		for (int i = 0; runtime_getproccount() > runtime_mcount() + sched.m0gone + RT0_TSAN; i++) {
-			if (i == (sched.nmfreed > 0 ? 20 : 0))
-				return;
-			runtime_usleep(500);
-		}
-	}
-	runtime_unlock(&sched.lock);
-	if (d.waiting == 0)
-		runtime_fatal("no goroutines (main called runtime.Goexit) - deadlock!");
-	runtime_fatal("all goroutines are asleep - deadlock!");
 }

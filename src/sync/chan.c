@@ -38,6 +38,8 @@ enum { MAXELEM = 64 << 10 };
 static NOINLINE void
 chanlockslow(struct rt0_chan *c)
 {
+	if (unlikely(runtime_forked))
+		runtime_forkedlock();
 	for (uint32_t n = 0;; n++) {
 		if (atomic_loadrlx(&c->lock.key) == 0 && atomic_xchgacq(&c->lock.key, 1) == 0)
 			return;

@@ -16,6 +16,8 @@ void
 runtime_lock2(struct mutex *l)
 {
 	uint32_t wait = 1;
+	if (unlikely(runtime_forked))
+		runtime_forkedlock();
 	for (;;) {
 		for (int i = 0; sched.ncpu > 1 && i < ACTIVE_SPIN; i++) {
 			// Acquire: pairs with the release in unlock.

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// deadlock_counters.c: a timer that is set, a goroutine in the poller and one that wants a signal
+// each keep a deadlock from being reported, until they are gone.
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "../../src/runtime.h"
+
+static int32_t *counter;
+
+// Runs on the thread that sleeps, as the timer's or the poller's last goroutine would end.
+static void
+gone(int sig)
+{
+	(void)sig;
+	(void)!write(1, "alive\n", 6);
+	runtime_lock(&sched.lock);
+	*counter = 0;
+	runtime_checkdead();
+	runtime_unlock(&sched.lock);
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	counter = strcmp(what, "timers") == 0 ? &sched.ntimers
+	    : strcmp(what, "poller") == 0     ? &sched.npollwait
+					      : &sched.sigwaiting;
+	*counter = 1;
+	struct sigaction sa = {.sa_handler = gone, .sa_flags = SA_ONSTACK};
+	sigaction(SIGALRM, &sa, NULL);
+	struct itimerval it = {.it_value = {0, 50000}};
+	setitimer(ITIMER_REAL, &it, NULL);
+	rt0_chan_recv(rt0_chan_make(0, 0), NULL);
+	return 0;
+}

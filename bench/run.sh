@@ -30,7 +30,7 @@ if [ -z "${GO+set}" ]; then # GO= in the environment: without Go
 fi
 # What hosted and pure programs are linked with; the order matters, librt0.a is before the libc.
 HOSTED_LIBS="-Wl,--wrap=main $LIB/rt0_main.o $LIB/librt0.a -lpthread -ldl"
-PURE_LIBS="-ffreestanding -nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code $LIB/rt0_pure.o $LIB/librt0.a"
+PURE_LIBS="-ffreestanding -nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code -Wl,--eh-frame-hdr $LIB/rt0_pure.o $LIB/librt0.a"
 
 usage='usage: bench/run.sh [-s] [NAME...]'
 futexes=

@@ -314,6 +314,15 @@ void runtime_tracebackg(struct g *gp); // header and stack of a goroutine that i
 void runtime_tracebackothers(struct g *me);
 void runtime_goroutineheader(struct g *gp);
 int runtime_callers(uintptr_t pc, uintptr_t bp, struct stack bounds, uintptr_t *pcs, int n);
+// Registers by DWARF's numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15, rip.
+struct cfiregs {
+	uintptr_t r[17];
+};
+// cfistep goes one frame outwards by the unwind tables: CFI_DONE; CFI_OUTERMOST: there is none;
+// CFI_TRAP: done, and a signal stopped the frame that regs are now of, so its rip is exact (the next
+// step has isret false). < 0: cannot, no table or damage. Signal-safe; no lock, no allocation.
+enum { CFI_DONE = 0, CFI_OUTERMOST = 1, CFI_TRAP = 2 };
+int runtime_cfistep(struct cfiregs *regs, bool isret, uintptr_t lo, uintptr_t hi, uintptr_t *cfa);
 struct symline {
 	const char *name, *file; // NULL: not known. They stay valid
 	uintptr_t entry;         // start of the function

@@ -55,27 +55,34 @@ main_main:
 	.type memmove, @function
 memcpy:
 memmove:
+	.cfi_startproc
 	pushq	%rdi
+	.cfi_def_cfa_offset 16
 	call	runtime_memmove
 	popq	%rax
+	.cfi_def_cfa_offset 8
 	ret
+	.cfi_endproc
 	.size memcpy, . - memcpy
 	.size memmove, . - memmove
 
 // void *memset(void *p, int c, size_t n)
 	.type memset, @function
 memset:
+	.cfi_startproc
 	movq	%rdi, %r8
 	movl	%esi, %eax
 	movq	%rdx, %rcx
 	rep stosb
 	movq	%r8, %rax
 	ret
+	.cfi_endproc
 	.size memset, . - memset
 
 // int memcmp(const void *a, const void *b, size_t n)
 	.type memcmp, @function
 memcmp:
+	.cfi_startproc
 	xorl	%ecx, %ecx
 1:	cmpq	%rdx, %rcx
 	jae	2f
@@ -87,6 +94,7 @@ memcmp:
 	ret
 2:	xorl	%eax, %eax
 	ret
+	.cfi_endproc
 	.size memcmp, . - memcmp
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,6 +1,7 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
 #   check: T=substring picks tests, J=jobs   install: PREFIX, DESTDIR, LIBDIR
+# The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
 # There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
 ifeq ($(origin CC),default)
@@ -45,7 +46,8 @@ $(B)/flags $(B)/sources: FORCE
 $(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
 $(B)/src/%.o: src/% $(B)/flags
-	@mkdir -p $(@D); $(CC) $(RT) -ffreestanding -c -o $@ $<
+	@mkdir -p $(@D); $(CC) $(RT) -ffreestanding $(if $(findstring gcc,$(CC)),-fno-reorder-functions) -c -o $@ $<
+	@objcopy --rename-section .text=rt0_text --rename-section .text.unlikely.=rt0_text $@
 $(B)/tests/%.o: tests/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(BASE) -fstack-clash-protection -Isrc -Itests/harness -c -o $@ $<
 $(B)/rt0_main.o: $(B)/src/libc/rt0_main.c.o

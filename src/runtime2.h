@@ -19,6 +19,8 @@ struct g;
 struct m;
 struct p;
 struct mcache;
+struct panic;
+struct rt0_deferred;
 
 // ---- Goroutine states ----
 // Gscan is or-ed in by a scanner that has the goroutine's stack to itself (castogscanstatus).
@@ -106,6 +108,7 @@ struct g {
 	uintptr_t stackguard1; // g0 and gsignal: lowest address that may be used
 	struct m *m;           // the m that runs it; NULL when not running
 	struct gobuf sched;    // valid while not running
+	struct rt0_deferred *defer; // owner: deferred calls, the newest first (defer.c)
 	uint32_t atomicstatus; // atomic, by casgstatus only
 	uint8_t waitreason;    // owner, before it parks
 	uint8_t stackorder;    // which pool the stack came from (stack.c)
@@ -123,6 +126,9 @@ struct g {
 	struct g *alllink;     // large and foreign goroutines: sched.allglarge
 	void *racectx;         // TSan fiber, or ASan fake stack while away
 	struct stack segment;  // inside rt0_morestack: the stack in use
+	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
+	void *param;           // owner: what it hands to a function called by mcall
+	bool paniconfault;     // owner: rt0_set_panic_on_fault
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
@@ -273,6 +279,7 @@ OFFSET(g, stackguard0, G_STACKGUARD0);
 OFFSET(g, stackguard1, G_STACKGUARD1);
 OFFSET(g, m, G_M);
 OFFSET(g, sched.sp, G_SCHED_SP);
+OFFSET(g, defer, G_DEFER);
 OFFSET(m, g0, M_G0);
 OFFSET(m, gsignal, M_GSIGNAL);
 OFFSET(m, curg, M_CURG);

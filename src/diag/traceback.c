@@ -242,9 +242,13 @@ unwindnext(struct unwinder *u)
 		return false;
 	if (!loadpair(u, bp, w) || w[1] < LOWESTPC)
 		return false;
+	// A fault has entered its goroutine here (defer.c): above is what it stopped, not a call.
+	u->first = u->f.pc == (uintptr_t)runtime_sigpanicret;
 	u->f = (struct frame){w[1], bp + 16, w[0]};
-	u->isret = true;
+	u->isret = !u->first;
 	u->low = bp + 16;
+	if (u->first && loadpair(u, bp + 16, w))
+		u->f.sp = w[0];
 	return frameclass(u) != FRAME_NOTCODE;
 }
 

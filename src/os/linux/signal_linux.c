@@ -36,10 +36,7 @@ sighandler(int32_t sig, struct siginfo *info, void *ctx)
 		forward(sig, info, ctx);
 		return;
 	}
-	struct g *owner = NULL;
-	if (sig == SIGSEGV && runtime_stackguardhit(si.addr, &owner))
-		runtime_stackoverflow(&si, owner);
-	runtime_sigpanic(&si, gp);
+	runtime_sigfault(&si, gp, ctx);
 }
 
 void

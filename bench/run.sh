@@ -4,7 +4,7 @@
 #
 #	bench/run.sh [-s] [NAME...]
 #
-# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked
+# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve parked
 # idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
 # the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
 # only their ratio is to be trusted on a machine that does other things too.

@@ -319,7 +319,8 @@ RT0_NORETURN RT0_API void rt0_panic_value(rt0_value value);
 // no C++ destructor of theirs runs, and locks that they held by other means than RT0_DEFER stay
 // locked.
 // Compilers do not know of this return. A function that can return one value only returns it as
-// RT0_RESULT(value), lest its callers know it beforehand; one in C++ must be able to return.
+// RT0_RESULT(value), lest its callers know it beforehand. One that never returns by itself has no
+// result to set, and in C++ must be given a way to return.
 // Returns  true; false: there is no panic, it is recovered already, rt0_goexit runs, or the caller
 //          is not the deferred function. (If that one has no unwind table it cannot be told.)
 // Panics   fatal when a function up to the deferring one has no unwind table (compilers make them
@@ -364,15 +365,24 @@ rt0_is_runtime_error(const rt0_value *value)
 
 // What the macros above use. A record lies in the frame of the deferring function.
 struct rt0_deferred {
-	struct rt0_deferred *next;  // the goroutine's next older one
-	struct rt0_deferred **head; // where the list begins
+	struct rt0_deferred *next; // the goroutine's next older one
+	uintptr_t sp;              // of the frame that defers
 	void (*fn)(void *arg);
 	void *arg;
-	uintptr_t sp; // of the frame that defers
+};
+// How to take a record off the list again: beside it, so that a compiler may keep it in registers.
+struct rt0_deferlink {
+	struct rt0_deferred *next, **head;
+};
+struct rt0_deferguard {
+	struct rt0_deferlink link;
+	void (*fn)(void *arg);
+	void *arg;
 };
 struct rt0_deferchunk;
 struct rt0_deferframe {
 	struct rt0_deferred d;
+	struct rt0_deferlink link;
 	size_t n; // calls that have not run
 	struct rt0_deferchunk *chunk; // of those beyond the first
 	struct rt0_defercall {
@@ -380,17 +390,27 @@ struct rt0_deferframe {
 		void *arg;
 	} first[4];
 };
-RT0_API void rt0_defer_push(struct rt0_deferred *d);
+RT0_API struct rt0_deferlink rt0_defer_push(struct rt0_deferred *d);
 RT0_API void rt0_defer_frame_run(void *frame);
 RT0_API void rt0_defer_frame_end(struct rt0_deferframe *frame);
 RT0_API void rt0_defer_add(struct rt0_deferframe *frame, void (*fn)(void *arg), void *arg);
 RT0_NORETURN RT0_API void rt0_panic_index(int64_t i, size_t n);
 
-static inline void
-rt0_defer_end_(struct rt0_deferred *d)
+static inline __attribute__((always_inline)) struct rt0_deferguard
+rt0_defer_begin_(struct rt0_deferred *d, void (*fn)(void *arg), void *arg)
 {
-	*d->head = d->next;
-	d->fn(d->arg);
+	struct rt0_deferguard g;
+	d->fn = g.fn = fn;
+	d->arg = g.arg = arg;
+	g.link = rt0_defer_push(d);
+	return g;
+}
+
+static inline __attribute__((always_inline)) void
+rt0_defer_end_(struct rt0_deferguard *g)
+{
+	*g->link.head = g->link.next;
+	g->fn(g->arg);
 }
 
 static inline __attribute__((always_inline)) void
@@ -400,7 +420,7 @@ rt0_defer_frame_begin_(struct rt0_deferframe *frame)
 	frame->d.arg = frame;
 	frame->n = 0;
 	frame->chunk = NULL;
-	rt0_defer_push(&frame->d);
+	frame->link = rt0_defer_push(&frame->d);
 }
 
 static inline size_t
@@ -440,10 +460,9 @@ rt0_index(int64_t i, size_t n)
 	})
 #define RT0_DEFER_(fn, arg, n) RT0_DEFER__(fn, arg, n)
 #define RT0_DEFER__(f, a, n)                                                                      \
-	struct rt0_deferred rt0_deferred_##n __attribute__((cleanup(rt0_defer_end_)));            \
-	rt0_deferred_##n.fn = (void (*)(void *))(f);                                              \
-	rt0_deferred_##n.arg = (void *)(a);                                                       \
-	rt0_defer_push(&rt0_deferred_##n);                                                        \
+	struct rt0_deferred rt0_deferred_##n;                                                     \
+	struct rt0_deferguard rt0_guard_##n __attribute__((cleanup(rt0_defer_end_), unused)) =    \
+	    rt0_defer_begin_(&rt0_deferred_##n, (void (*)(void *))(f), (void *)(a));              \
 	RT0_OWN_FRAME_
 
 static inline rt0_value

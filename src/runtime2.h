@@ -126,6 +126,7 @@ struct g {
 	struct g *alllink;     // large and foreign goroutines: sched.allglarge
 	void *racectx;         // TSan fiber, or ASan fake stack while away
 	struct stack segment;  // inside rt0_morestack: the stack in use
+	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
 	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
 	void *param;           // owner: what it hands to a function called by mcall
 	bool paniconfault;     // owner: rt0_set_panic_on_fault

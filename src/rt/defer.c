@@ -19,8 +19,8 @@
 // Which frame a record belongs to, and what the registers of its caller are, is found by the unwind
 // tables (diag/cfi.c), from where recovery stands outwards. The record has the frame's own address
 // (sp), so it may lie elsewhere (a sanitizer's fake stack). For a try the registers were stored.
-// Everything here runs on the goroutine's stack, by the goroutine itself; only the last step, which
-// leaves that stack, runs on g0.
+// Everything here runs on the goroutine's stack, by the goroutine itself; the last step runs on g0 if it
+// has segments of rt0_morestack, which are freed on the way.
 #include "../runtime.h"
 #include "../diag/cfi.h"
 
@@ -49,6 +49,10 @@ struct jump {
 	double fresult;
 };
 
+static_assert(offsetof(struct jump, result) == JUMP_RESULT, "asm_offsets.h");
+static_assert(offsetof(struct jump, fresult) == JUMP_FRESULT, "asm_offsets.h");
+static_assert(offsetof(struct rt0_deferred, sp) == DEFER_SP, "asm_offsets.h");
+
 enum { CHUNKCALLS = 62, CHUNKOS = 4096, TEXTSIZE = 256, NTEXTS = 16 };
 
 struct rt0_deferchunk {
@@ -62,24 +66,32 @@ static_assert(sizeof(struct rt0_deferchunk) <= CHUNKOS, "a chunk for a thread is
 int runtime_trycall(struct cfiregs *regs, void (*fn)(void *), void *arg);
 void runtime_getcallregs(struct cfiregs *regs);
 void runtime_recovered(void);
+RT0_NORETURN void runtime_resume(const struct jump *j);
 void runtime_sigpanic1(struct sigframe *f);
 #if RT0_ASAN || RT0_TSAN
 void runtime_sanunwound(uintptr_t lo, uintptr_t hi, int nframes);
 #endif
 #pragma GCC visibility pop
 
-static int32_t runningpanics; // atomic: panics, not Goexits, that run deferred calls
+// addpanics counts the panics of gp, not Goexits. Atomic, since main's end looks at all goroutines.
+static void
+addpanics(struct g *gp, int32_t n)
+{
+	atomic_storerlx(&gp->npanics, gp->npanics + n);
+}
 
 static void
-addrunning(int32_t n)
+countpanics(struct g *gp, void *arg)
 {
-	atomic_xadd(&runningpanics, n);
+	*(int32_t *)arg += atomic_loadrlx(&gp->npanics);
 }
 
 int32_t
 runtime_runningpanics(void)
 {
-	return atomic_load(&runningpanics);
+	int32_t n = 0;
+	runtime_foreachg(countpanics, &n);
+	return n;
 }
 
 // ---- Records ----
@@ -154,7 +166,7 @@ void
 rt0_defer_frame_end(struct rt0_deferframe *f)
 {
 	rt0_defer_frame_run(f);
-	*f->d.head = f->d.next;
+	*f->link.head = f->link.next;
 }
 
 // takecall takes the newest call off the list, whose head d is. False: d had none, and is off.
@@ -243,7 +255,7 @@ fatalpanic(struct g *gp, struct panic *p)
 	for (struct panic *q = p; q != NULL && si == NULL; q = q->link)
 		si = q->si;
 	runtime_startpanic();
-	addrunning(-1);
+	addpanics(gp, -gp->npanics);
 	printpanics(p, texts);
 	if (si != NULL)
 		runtime_printsignal(si);
@@ -278,14 +290,26 @@ stackof(const struct g *gp, uintptr_t sp)
 	return (struct stack){0, 0};
 }
 
-// recoverjump makes gp return to where the registers say. On g0: the stacks that gp leaves are freed.
+// recoverjump frees the segments that gp leaves, and makes it return to where the registers say. On g0.
 // The last return is gp's own, out of mcall, into runtime_recovered, into the caller.
 static struct g *
 recoverjump(struct g *gp)
 {
-	struct jump j = *(struct jump *)gp->param;
-	uintptr_t cfa = j.regs.r[RSP];
+	// On a stack that may go.
+	const struct jump *j = gp->param;
+	uintptr_t cfa = j->regs.r[RSP], *frame = (uintptr_t *)(cfa - 24 - FRAME_SIZE);
 	uintptr_t modes = *(uintptr_t *)gp->sched.sp;
+	frame[0] = modes;
+	frame[FRAME_RBX / 8] = j->regs.r[3];
+	frame[FRAME_RBP / 8] = j->regs.r[RBP];
+	frame[FRAME_R12 / 8] = j->regs.r[12];
+	frame[FRAME_R13 / 8] = j->regs.r[13];
+	frame[FRAME_R14 / 8] = j->regs.r[14];
+	frame[FRAME_R15 / 8] = j->regs.r[15];
+	frame[FRAME_PC / 8] = (uintptr_t)runtime_recovered;
+	frame[FRAME_SIZE / 8] = (uintptr_t)j->result;
+	__builtin_memcpy(&frame[FRAME_SIZE / 8 + 1], &j->fresult, 8);
+	frame[FRAME_SIZE / 8 + 2] = j->regs.r[RIP];
 	while (gp->segment.lo != 0 && (cfa <= gp->segment.lo || cfa > gp->segment.hi)) {
 		struct stack s = gp->segment;
 		gp->segment = *(struct stack *)(s.hi - sizeof s);
@@ -294,18 +318,6 @@ recoverjump(struct g *gp)
 #endif
 		runtime_stackfree(s);
 	}
-	uintptr_t *frame = (uintptr_t *)(cfa - 24 - FRAME_SIZE);
-	frame[0] = modes;
-	frame[FRAME_RBX / 8] = j.regs.r[3];
-	frame[FRAME_RBP / 8] = j.regs.r[RBP];
-	frame[FRAME_R12 / 8] = j.regs.r[12];
-	frame[FRAME_R13 / 8] = j.regs.r[13];
-	frame[FRAME_R14 / 8] = j.regs.r[14];
-	frame[FRAME_R15 / 8] = j.regs.r[15];
-	frame[FRAME_PC / 8] = (uintptr_t)runtime_recovered;
-	frame[FRAME_SIZE / 8] = (uintptr_t)j.result;
-	__builtin_memcpy(&frame[FRAME_SIZE / 8 + 1], &j.fresult, 8);
-	frame[FRAME_SIZE / 8 + 2] = j.regs.r[RIP];
 	gp->param = NULL;
 	gp->sched.sp = (uintptr_t)frame;
 	return gp;
@@ -351,6 +363,15 @@ unwindto(struct g *gp, struct panic *p, struct rt0_deferred *d, struct jump *j, 
 #if RT0_TSAN
 		nframes += tsanframe(pc);
 #endif
+		if (pc == (uintptr_t)runtime_sigpanicret && j->regs.r[RBP] >= s.lo && j->regs.r[RBP] < s.hi) {
+			// The table says the same, but is read anew each time.
+			const uintptr_t *bp = (const uintptr_t *)j->regs.r[RBP];
+			j->regs.r[RBP] = bp[0];
+			j->regs.r[RIP] = bp[1];
+			j->regs.r[RSP] = cfa = bp[2];
+			isret = false;
+			continue;
+		}
 		int err = runtime_cfistep(&j->regs, isret, s.lo, s.hi, &cfa);
 		if (unlikely(err != CFI_DONE && err != CFI_TRAP))
 			cannotrecover(p, pc);
@@ -359,8 +380,8 @@ unwindto(struct g *gp, struct panic *p, struct rt0_deferred *d, struct jump *j, 
 #if RT0_ASAN || RT0_TSAN
 	// Now, with the frames in between still there, as if they had returned: nothing of theirs is used any
 	// more but what we are called through.
-	// The frame of a try goes on; the others have ended.
-	runtime_sanunwound(bottom, cfa, nframes - (d->fn == trymark));
+	// Our own frame and that of a try end by themselves.
+	runtime_sanunwound(bottom, cfa, nframes - 1 - (d->fn == trymark));
 #else
 	(void)bottom;
 	(void)nframes;
@@ -381,7 +402,7 @@ recovery(struct g *gp, struct panic *p, struct rt0_deferred *d)
 		else
 			n++;
 	}
-	addrunning(-n);
+	addpanics(gp, -n);
 	if (unlikely(goexit != NULL)) {
 		// The frame that would be ended is older than the Goexit: that must not be forgotten.
 		struct panic again = {.goexit = true};
@@ -410,6 +431,8 @@ recovery(struct g *gp, struct panic *p, struct rt0_deferred *d)
 			if (takecall(gp, e, &c))
 				runtime_calldeferred(c.fn, c.arg, &unused);
 	}
+	if (likely(gp->segment.lo == 0))
+		runtime_resume(&j);
 	gp->param = &j;
 	runtime_mcall(recoverjump);
 	__builtin_unreachable();
@@ -425,7 +448,7 @@ gopanic(struct g *gp, struct panic *p)
 	p->link = gp->panic;
 	gp->panic = p;
 	if (!p->goexit)
-		addrunning(1);
+		addpanics(gp, 1);
 	for (;;) {
 		// Down to floor nothing is left that the older one's deferred call has made.
 		for (struct panic *q = p->link; q != NULL && gp->defer == q->floor; q = q->link)
@@ -453,9 +476,7 @@ gopanic(struct g *gp, struct panic *p)
 	}
 	if (!p->goexit)
 		fatalpanic(gp, p);
-	for (struct panic *q = p->link; q != NULL; q = q->link)
-		if (!q->goexit)
-			addrunning(-1);
+	addpanics(gp, -gp->npanics);
 	gp->panic = NULL;
 	runtime_mcall(runtime_goexit0);
 	__builtin_unreachable();
@@ -561,7 +582,9 @@ rt0_goexit(void)
 static bool
 calledbydeferred(struct g *gp, const struct panic *p, const uintptr_t *bp)
 {
-	struct cfiregs regs = {{0}};
+	// Two registers are enough to find the end of any frame; clearing the others costs 20 ns.
+	struct cfiregs regs;
+	__asm__("" : "=m"(regs));
 	uintptr_t cfa = (uintptr_t)(bp + 2);
 	if (cfa == p->callcfa)
 		return true; // it ended by jumping to us
@@ -613,9 +636,9 @@ rt0_try(void (*fn)(void *), void *arg, rt0_value *value)
 	}
 	t.d.fn = trymark;
 	t.d.arg = &t;
-	rt0_defer_push(&t.d);
+	struct rt0_deferlink link = rt0_defer_push(&t.d);
 	if (runtime_trycall(&t.regs, fn, arg) == 0) {
-		*t.d.head = t.d.next;
+		*link.head = link.next;
 		return true;
 	}
 	if (value != NULL)

@@ -145,6 +145,7 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	// The one before may have left its frames by a longjmp.
 	newg->defer = NULL;
 	newg->panic = NULL;
+	newg->npanics = 0;
 	newg->paniconfault = false;
 	newg->startpc = (uintptr_t)fn;
 	newg->startarg = arg;

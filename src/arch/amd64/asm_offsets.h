@@ -9,8 +9,10 @@
 #define G_DEFER       48
 // struct rt0_deferred, in rt0.h
 #define DEFER_NEXT     0
-#define DEFER_HEAD     8
-#define DEFER_SP      32
+#define DEFER_SP       8
+// struct jump, in defer.c
+#define JUMP_RESULT  136
+#define JUMP_FRESULT 144
 #define M_G0           0
 #define M_GSIGNAL      8
 #define M_CURG        16

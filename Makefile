@@ -57,7 +57,7 @@ $(B)/rt0_pure.o: $(B)/$(ENTRY).o
 $(B)/librt0.a: $(OBJS) $(B)/sources
 	@rm -f $@; $(AR) rcs $@ $(OBJS); echo '  $@'
 $(B)/librt0.so: $(OBJS) $(B)/sources
-	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now -o $(B)/$(SO) $(OBJS) -lpthread -ldl
+	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now,-z,start-stop-visibility=hidden -o $(B)/$(SO) $(OBJS) -lpthread -ldl
 	@ln -sfn $(SO) $@; echo '  $@'
 $(B)/bin/rt0: tools/rt0.c include/rt0.h $(B)/flags
 	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include

@@ -27,6 +27,11 @@ extern "C" {
 #else
 #define RT0_NORETURN _Noreturn
 #endif
+#ifdef __cplusplus
+#define RT0_PANICS_ // see rt0_recover
+#else
+#define RT0_PANICS_ _Noreturn
+#endif
 #define RT0_API __attribute__((visibility("default")))
 
 #define RT0_VERSION "0.1.0"
@@ -308,8 +313,8 @@ typedef struct rt0_value {
 // with a runtime error; in a libc, in the runtime or on a thread without a goroutine it is fatal.
 // Panics   between rt0_entersyscall and rt0_exitsyscall: fatal.
 // Context  goroutine. On a thread that is none: prints and ends the program.
-RT0_NORETURN RT0_API void rt0_panic(const char *value);
-RT0_NORETURN RT0_API void rt0_panic_value(rt0_value value);
+RT0_PANICS_ RT0_API void rt0_panic(const char *value);
+RT0_PANICS_ RT0_API void rt0_panic_value(rt0_value value);
 #define RT0_PANIC(x) rt0_panic_value(RT0_VALUE(x))
 
 // rt0_recover, called by a deferred function itself that a panic runs, stops that panic and stores
@@ -320,7 +325,7 @@ RT0_NORETURN RT0_API void rt0_panic_value(rt0_value value);
 // locked.
 // Compilers do not know of this return. A function that can return one value only returns it as
 // RT0_RESULT(value), lest its callers know it beforehand. One that never returns by itself has no
-// result to set, and in C++ must be given a way to return.
+// result to set, and in C++ must be given a way to return (there, panics are not declared noreturn).
 // Returns  true; false: there is no panic, it is recovered already, rt0_goexit runs, or the caller
 //          is not the deferred function. (If that one has no unwind table it cannot be told.)
 // Panics   fatal when a function up to the deferring one has no unwind table (compilers make them
@@ -394,7 +399,7 @@ RT0_API struct rt0_deferlink rt0_defer_push(struct rt0_deferred *d);
 RT0_API void rt0_defer_frame_run(void *frame);
 RT0_API void rt0_defer_frame_end(struct rt0_deferframe *frame);
 RT0_API void rt0_defer_add(struct rt0_deferframe *frame, void (*fn)(void *arg), void *arg);
-RT0_NORETURN RT0_API void rt0_panic_index(int64_t i, size_t n);
+RT0_PANICS_ RT0_API void rt0_panic_index(int64_t i, size_t n);
 
 static inline __attribute__((always_inline)) struct rt0_deferguard
 rt0_defer_begin_(struct rt0_deferred *d, void (*fn)(void *arg), void *arg)

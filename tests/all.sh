@@ -204,6 +204,7 @@ examples() {
 	count examples/hello says 'hello, world' $rt0 run $w examples/hello.c
 	count examples/hello_pure says 'hello, world' $rt0 run -pure $w examples/hello.c
 	count examples/sieve says '' $rt0 run $w examples/sieve.c
+	count examples/recover says 'failed: runtime error: invalid memory address' $rt0 run $w examples/recover.c
 	count examples/skynet says '499999500000' $rt0 run $w examples/skynet.c
 	count examples/init says 'main: everything is ready' $rt0 run $w examples/init/main.c examples/init/config.c
 	count examples/plugin_builds $rt0 build -shared -fPIC $w examples/plugin/plugin.c -o "$d/plugin.so"

@@ -18,9 +18,9 @@ enum {
 	TRAP_PF = 14,
 };
 
-// The runtime's own code (Makefile); NULL where the linker has no such section.
-extern const char __start_rt0_text[] __attribute__((weak, visibility("hidden")));
-extern const char __stop_rt0_text[] __attribute__((weak, visibility("hidden")));
+// The runtime's own code (Makefile).
+extern const char __start_rt0_text[] __attribute__((visibility("hidden")));
+extern const char __stop_rt0_text[] __attribute__((visibility("hidden")));
 
 // islibc: code of these may not be left in the middle.
 static bool

@@ -30,6 +30,9 @@ enum {
 	bufchan_cap = 128,
 	nmutex = 1000000, // by each of mutex_gs goroutines
 	mutex_gs = 8,
+	ndefer = 100000000,
+	npanic = 2000000,
+	nfault = 200000,
 	skynet_leaves = 1000000,
 	skynet_fanout = 10,
 	sieve_primes = 2000,
@@ -558,6 +561,73 @@ traceback(void)
 	traceback_frame(0);
 }
 
+// ---- defer and panic ----
+
+static void
+add1(void *n)
+{
+	++*(long *)n;
+}
+
+__attribute__((noinline)) static void
+deferone(long *n)
+{
+	RT0_DEFER(add1, n);
+}
+
+static void
+defers(void)
+{
+	long n = 0;
+	int64_t t = rt0_nanotime();
+
+	for (int i = 0; i < ndefer; i++)
+		deferone(&n);
+	if (n != ndefer)
+		rt0_fatal("defer: wrong count");
+	per("defer", rt0_nanotime() - t, ndefer);
+}
+
+static void
+recoverone(void *n)
+{
+	rt0_value v;
+
+	if (rt0_recover(&v))
+		*(long *)n += v.v.i;
+}
+
+__attribute__((noinline)) static void
+panicone(long *n)
+{
+	RT0_DEFER(recoverone, n);
+	RT0_PANIC(1);
+}
+
+__attribute__((noinline)) static void
+faultone(long *n)
+{
+	RT0_DEFER(recoverone, n);
+	*(volatile int *volatile)NULL = 1;
+}
+
+static void
+panicrecover(void)
+{
+	long n = 0;
+	int64_t t = rt0_nanotime();
+
+	for (int i = 0; i < npanic; i++)
+		panicone(&n);
+	if (n != npanic)
+		rt0_fatal("panicrecover: wrong count");
+	per("panicrecover", rt0_nanotime() - t, npanic);
+	t = rt0_nanotime();
+	for (int i = 0; i < nfault; i++)
+		faultone(&n);
+	per("faultrecover", rt0_nanotime() - t, nfault);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -569,6 +639,8 @@ static const struct {
     {"pingpong", pingpong},
     {"bufchan", bufchan},
     {"mutex", mutex},
+    {"defer", defers},
+    {"panicrecover", panicrecover},
     {"skynet", skynet},
     {"sieve", sieve},
     {"callback", callback},

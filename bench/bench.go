@@ -31,6 +31,9 @@ const (
 	bufchanCap   = 128
 	nmutex       = 1000000 // by each of mutexGs goroutines
 	mutexGs      = 8
+	ndefer       = 100000000
+	npanic       = 2000000
+	nfault       = 200000
 	skynetLeaves = 1000000
 	skynetFanout = 10
 	sievePrimes  = 2000
@@ -263,6 +266,64 @@ func sieve() {
 	out("sieve", d.Seconds()*1e3, "ms")
 }
 
+// ---- defer and panic ----
+
+func add1(n *int) { *n++ }
+
+//go:noinline
+func deferone(n *int) {
+	defer add1(n)
+}
+
+func defers() {
+	n := 0
+	t := time.Now()
+	for i := 0; i < ndefer; i++ {
+		deferone(&n)
+	}
+	d := time.Since(t)
+	if n != ndefer {
+		fatal("defer: wrong count")
+	}
+	per("defer", d, ndefer)
+}
+
+func recoverone(n *int) {
+	if v, ok := recover().(int); ok {
+		*n += v
+	}
+}
+
+//go:noinline
+func panicone(n *int) {
+	defer recoverone(n)
+	panic(1)
+}
+
+//go:noinline
+func faultone(n, p *int) {
+	defer recoverone(n)
+	*p = 1
+}
+
+func panicrecover() {
+	n := 0
+	t := time.Now()
+	for i := 0; i < npanic; i++ {
+		panicone(&n)
+	}
+	d := time.Since(t)
+	if n != npanic {
+		fatal("panicrecover: wrong count")
+	}
+	per("panicrecover", d, npanic)
+	t = time.Now()
+	for i := 0; i < nfault; i++ {
+		faultone(&n, nil)
+	}
+	per("faultrecover", time.Since(t), nfault)
+}
+
 // ---- many goroutines, and none that runs ----
 
 type crowd struct {
@@ -373,7 +434,7 @@ func traceback() {
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
-		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "skynet": skynet,
+		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "defer": defers, "panicrecover": panicrecover, "skynet": skynet,
 		"sieve": sieve, "parked": parked, "idle": idle,
 		"traceback": traceback,
 	}

@@ -4,8 +4,8 @@
 #
 #	bench/run.sh [-s] [NAME...]
 #
-# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve callback
-# traceback parked idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
+# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve
+# callback traceback parked idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
 # the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
 # only their ratio is to be trusted on a machine that does other things too.
 # -s also counts the futex calls of one run of each (needs strace).
@@ -41,7 +41,7 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve callback traceback parked idle'
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve callback traceback parked idle'
 names=${*:-$all}
 
 if [ ! -f "$LIB/librt0.a" ]; then

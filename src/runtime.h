@@ -93,6 +93,8 @@ void runtime_goexit(void);  // where a goroutine's function returns to
 void runtime_gostart(void); // where a goroutine begins
 // callon runs fn(arg) on the stack that ends at sp, and returns.
 void runtime_callon(void (*fn)(void *arg), void *arg, uintptr_t sp);
+// calldeferred calls fn(arg), with *cfa the end of its frame.
+void runtime_calldeferred(void (*fn)(void *arg), void *arg, uintptr_t *cfa);
 // mrun calls fn(arg), which never returns, with g0's stack based here; it returns by mreturn.
 void runtime_mrun(void (*fn)(void *arg), void *arg);
 RT0_NORETURN void runtime_mreturn(void);
@@ -321,19 +323,43 @@ void runtime_semrelease(uint32_t *addr, bool handoff);
 // throw: the runtime's own fault or its limits; fatal: the program's; panic: the goroutine's.
 RT0_NORETURN void runtime_throw(const char *s);
 RT0_NORETURN void runtime_fatal(const char *s);
-RT0_NORETURN void runtime_panicstring(const char *s); // "panic: s" and, when signal info is set, its line
+RT0_NORETURN void runtime_die(const char *prefix, const char *s, int throwing);
+void runtime_startpanic(void);
+RT0_NORETURN void runtime_dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp, bool trap);
 RT0_NORETURN void runtime_badcontext(const char *func, const char *want);
 struct sigpanicinfo {
 	uint32_t sig;
 	int32_t code;
 	uintptr_t addr, pc, sp, bp;
 };
-// sigpanic reports a fault taken by a goroutine or on g0; on gsignal's or the crash stack.
-RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp);
+void runtime_printsignal(const struct sigpanicinfo *si);
+// sigpanic reports a fault that nobody can recover from; on gsignal's stack. library: the file whose
+// code faulted, NULL: the program's or ours.
+RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp, const char *library);
 RT0_NORETURN void runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp);
 int runtime_mainreturned(int code); // main has returned code; waits for ever while an m is reporting
 void runtime_forkpanic(void);      // in the child of a fork: nobody is reporting
 extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
+
+// ---- defer.c ----
+// panicstring panics with a string; panicerror with a runtime error (RT0_ERR_...), whose text s is.
+RT0_NORETURN void runtime_panicstring(const char *s);
+RT0_NORETURN void runtime_panicerror(int code, const char *s);
+int32_t runtime_runningpanics(void); // how many panics run deferred calls
+void runtime_sigpanic0(void);        // asm: where a fault enters a goroutine
+extern const char runtime_sigpanicret[];
+// What lies on the stack of a goroutine that a fault has entered.
+struct sigframe {
+	uintptr_t pc, sp; // of the fault; where a frame has its return address
+	struct sigpanicinfo si;
+};
+static_assert(sizeof(struct sigframe) % 16 == 8, "sigpanic0 is entered as if by a call");
+
+// ---- fault_linux.c (os/linux) ----
+struct ucontext;
+// sigfault handles a fault of gp, what its thread ran: it makes ctx go on in runtime_sigpanic0, or
+// reports and does not return. On the signal stack.
+void runtime_sigfault(struct sigpanicinfo *si, struct g *gp, struct ucontext *ctx);
 
 // ---- print.c ----
 // print: without allocation, to fd 2, safe in throw and signal handlers. %d %u %x %p %s %c as

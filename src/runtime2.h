@@ -19,6 +19,8 @@ struct g;
 struct m;
 struct p;
 struct mcache;
+struct panic;
+struct rt0_deferred;
 
 // ---- Goroutine states ----
 // Gscan is or-ed in by a scanner that has the goroutine's stack to itself (castogscanstatus).
@@ -106,6 +108,7 @@ struct g {
 	uintptr_t stackguard1; // g0 and gsignal: lowest address that may be used
 	struct m *m;           // the m that runs it; NULL when not running
 	struct gobuf sched;    // valid while not running
+	struct rt0_deferred *defer; // owner: deferred calls, the newest first (defer.c)
 	uint32_t atomicstatus; // atomic, by casgstatus only
 	uint8_t waitreason;    // owner, before it parks
 	uint8_t stackorder;    // which pool the stack came from (stack.c)
@@ -126,6 +129,10 @@ struct g {
 	struct stack segment;  // inside rt0_morestack: the stack in use
 	int32_t nopreempt;     // > 0: rt0_preempt_disable
 	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
+	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
+	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
+	void *param;           // owner: what it hands to a function called by mcall
+	bool paniconfault;     // owner: rt0_set_panic_on_fault
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
@@ -315,6 +322,7 @@ OFFSET(g, stackguard0, G_STACKGUARD0);
 OFFSET(g, stackguard1, G_STACKGUARD1);
 OFFSET(g, m, G_M);
 OFFSET(g, sched.sp, G_SCHED_SP);
+OFFSET(g, defer, G_DEFER);
 OFFSET(m, g0, M_G0);
 OFFSET(m, gsignal, M_GSIGNAL);
 OFFSET(m, curg, M_CURG);

@@ -91,9 +91,28 @@ cxx() {
 				chan_send(c, &i);
 			chan_close(c);
 		}
+		static void
+		catches(void *v)
+		{
+			if (recovered(static_cast<rt0_value *>(v)))
+				rt0_recover_result(1);
+		}
+		static int
+		deferring(rt0_value *v, int n)
+		{
+			RT0_DEFER_FRAME;
+			rt0_defer(catches, v);
+			defer(catches, v);
+			if (RT0_INDEX(n, 3) == 2)
+				panic(n);
+			return RT0_RESULT(n);
+		}
 		int
 		main()
 		{
+			rt0_value value = RT0_VALUE(1.5);
+			if (deferring(&value, 2) != 1 || rt0_is_runtime_error(&value))
+				return 1;
 			chan *c = chan_make(int, 2);
 			go(worker, c);
 			int v, sum = 0;
@@ -102,7 +121,7 @@ cxx() {
 			return RT0_BLOCKING(sum) == 45 ? 0 : 1;
 		}
 	END
-	sed 's/static_cast<rt0_chan \*>(arg)/arg/; s/main()/main(void)/' "$src" >"$log/c11.c"
+	sed 's/static_cast<rt0_chan \*>(arg)/arg/; s/static_cast<rt0_value \*>(v)/v/; s/main()/main(void)/' "$src" >"$log/c11.c"
 	for c in g++ clang++; do
 		count "header/c++17_$c" $c -std=c++17 -Wall -Wextra -pedantic -Werror -Iinclude -c -o /dev/null "$src"
 	done
@@ -185,6 +204,7 @@ examples() {
 	count examples/hello says 'hello, world' $rt0 run $w examples/hello.c
 	count examples/hello_pure says 'hello, world' $rt0 run -pure $w examples/hello.c
 	count examples/sieve says '' $rt0 run $w examples/sieve.c
+	count examples/recover says 'failed: runtime error: invalid memory address' $rt0 run $w examples/recover.c
 	count examples/skynet says '499999500000' $rt0 run $w examples/skynet.c
 	count examples/init says 'main: everything is ready' $rt0 run $w examples/init/main.c examples/init/config.c
 	count examples/plugin_builds $rt0 build -shared -fPIC $w examples/plugin/plugin.c -o "$d/plugin.so"
@@ -246,6 +266,7 @@ step symbols "${make[@]}" lint-symbols
 step header cxx
 step rt0 command_rt0
 step examples examples
+step panic tests/panic.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
 step clang config CC=clang

@@ -134,11 +134,11 @@ once_do(once *o, void (*fn)(void *arg), void *arg)
 	rt0_once_do(o, fn, arg);
 }
 
-// panic ends the program as an unrecovered panic of Go does: its text, a traceback, exit 2.
-RT0_NORETURN static inline void
-panic(const char *value)
-{
-	rt0_panic(value);
-}
+// defer(fn, arg); at the end of this block. panic(x): a string, number, pointer, rt0_value.
+#define defer(fn, arg) RT0_DEFER(fn, arg)
+#define panic(x) RT0_PANIC(x)
+
+// recovered(&value), in a deferred function: Go's recover() != nil. (recover is a name that others use.)
+#define recovered(value) rt0_recover(value)
 
 #endif

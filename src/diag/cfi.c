@@ -18,7 +18,8 @@
 #include "../os/linux/linux.h"
 
 enum {
-	NROWS = 512, // power of two
+	NROWS = 512,
+	NWAYS = 4,
 	NOBJECTS = 16,
 	PT_LOAD = 1,
 	PT_PHDR = 6,
@@ -296,17 +297,22 @@ runtime_pcowner(uintptr_t pc, char name[CFINAME])
 
 // ---- The memo of rows ----
 
+// rowsof is where the row of pc may be: NWAYS entries. With one, two frames of a loop that share it would
+// take it from each other each time, and a recovery cost five times as much.
 static struct rowentry *
-rowof(uintptr_t pc)
+rowsof(uintptr_t pc)
 {
-	return &rows[(pc * 0x9e3779b97f4a7c15ull) >> 40 & (NROWS - 1)];
+	return &rows[(pc * 0x9e3779b97f4a7c15ull >> 40) % (NROWS / NWAYS) * NWAYS];
 }
 
 // quickstep applies the remembered row of pc. False: there is none.
 NOSAN static bool
 quickstep(struct cfiregs *regs, uintptr_t pc, const struct memory *m, uintptr_t *cfa)
 {
-	struct rowentry *e = rowof(pc);
+	struct rowentry *e = rowsof(pc);
+	for (int i = 1; atomic_loadrlx(&e->key) != pc * 2 + 1; i++, e++)
+		if (i == NWAYS)
+			return false;
 	// Acquire, all of them: read in this order, and before seq again. Pairs with rememberrow.
 	uint64_t seq = atomic_loadacq(&e->seq);
 	if (atomic_loadacq(&e->key) != pc * 2 + 1 || (seq & 1) != 0)
@@ -353,7 +359,11 @@ rememberrow(const struct row *w, uintptr_t pc)
 		saved[i] = (int16_t)(w->val[reg] / 8);
 		left--;
 	}
-	struct rowentry *e = rowof(pc);
+	// The one that was written least often.
+	struct rowentry *e = rowsof(pc);
+	for (int i = 1; i < NWAYS; i++)
+		if (atomic_loadrlx(&e->seq) > atomic_loadrlx(&rowsof(pc)[i].seq))
+			e = &rowsof(pc)[i];
 	uint64_t seq = atomic_loadrlx(&e->seq);
 	if (left != 0 || (seq & 1) != 0 || !atomic_casacq(&e->seq, seq, seq + 1))
 		return;

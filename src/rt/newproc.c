@@ -142,6 +142,11 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	frame[FRAME_RBP / 8] = 0; // ends the chain of frames
 	frame[FRAME_PC / 8] = (uintptr_t)runtime_gostart;
 	newg->sched.sp = (uintptr_t)sp;
+	// The one before may have left its frames by a longjmp.
+	newg->defer = NULL;
+	newg->panic = NULL;
+	newg->npanics = 0;
+	newg->paniconfault = false;
 	newg->startpc = (uintptr_t)fn;
 	newg->startarg = arg;
 	newg->nopreempt = newg->inthread = 0;

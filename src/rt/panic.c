@@ -3,7 +3,7 @@
 //
 // throw   the runtime has found itself broken, or a limit is hit. Frames of the runtime are shown.
 // fatal   the program did what cannot be recovered from. Its own frames only.
-// panic   the goroutine did something wrong. (Defer and recover do not exist yet: always the end.)
+// panic   the goroutine did something wrong, and no deferred call has recovered (defer.c).
 // All print to fd 2 by plain writes, allocate nothing, and end in dopanic. The first m to get there
 // reports; others stop where they are. A fault while reporting ends at once, with another code.
 #include "../runtime.h"
@@ -26,8 +26,8 @@ panicduringpanic(void *arg)
 }
 
 // startpanic lets one m report. A thread without a g has no m to remember: it reports too.
-static void
-startpanic(void)
+void
+runtime_startpanic(void)
 {
 	struct g *gp = getg();
 	if (gp == NULL) {
@@ -53,8 +53,8 @@ startpanic(void)
 
 // dopanic prints the stacks that GOTRACEBACK asks for and ends the process. gp stands at (pc, sp, bp);
 // trap: pc is where a signal stopped it, not a return address.
-static RT0_NORETURN void
-dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp, bool trap)
+void
+runtime_dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp, bool trap)
 {
 	void (*traceback)(uintptr_t, uintptr_t, uintptr_t, struct g *) = trap ? runtime_tracebacktrap : runtime_traceback;
 	bool all, crash;
@@ -80,46 +80,35 @@ dopanic(struct g *gp, uintptr_t pc, uintptr_t sp, uintptr_t bp, bool trap)
 	runtime_exitprocess(2);
 }
 
-static RT0_NORETURN void
-die(const char *prefix, const char *s, int throwing)
+// die prints prefix and s, the stacks, and ends the program. throwing: 0 panic, 1 fatal, 2 throw.
+void
+runtime_die(const char *prefix, const char *s, int throwing)
 {
 	uintptr_t *bp = __builtin_frame_address(0);
 	struct g *gp = getg();
 	if (gp != NULL)
 		gp->m->throwing = gp->m->throwing > throwing ? gp->m->throwing : throwing;
 	runtime_print("%s%s\n", prefix, s);
-	startpanic();
-	dopanic(gp, bp[1], (uintptr_t)(bp + 2), bp[0], false);
+	runtime_startpanic();
+	runtime_dopanic(gp, bp[1], (uintptr_t)(bp + 2), bp[0], false);
 }
 
 NOINLINE RT0_NORETURN void
 runtime_throw(const char *s)
 {
-	die("fatal error: ", s, 2);
+	runtime_die("fatal error: ", s, 2);
 }
 
 NOINLINE RT0_NORETURN void
 runtime_fatal(const char *s)
 {
-	die("fatal error: ", s, 1);
-}
-
-NOINLINE RT0_NORETURN void
-runtime_panicstring(const char *s)
-{
-	die("panic: ", s, 0);
-}
-
-void
-rt0_panic(const char *value)
-{
-	die("panic: ", value, 0);
+	runtime_die("fatal error: ", s, 1);
 }
 
 void
 rt0_fatal(const char *text)
 {
-	die("fatal error: ", text, 1);
+	runtime_die("fatal error: ", text, 1);
 }
 
 void
@@ -129,8 +118,8 @@ runtime_badcontext(const char *func, const char *want)
 	runtime_throw("called in the wrong context");
 }
 
-static void
-printsignal(const struct sigpanicinfo *si)
+void
+runtime_printsignal(const struct sigpanicinfo *si)
 {
 	static const struct {
 		uint32_t sig;
@@ -148,33 +137,32 @@ printsignal(const struct sigpanicinfo *si)
 	runtime_print("[signal %s code=0x%x addr=0x%lx pc=0x%lx]\n", text, si->code, (unsigned long)si->addr, (unsigned long)si->pc);
 }
 
-// sigpanic reports a fault. We are on the signal stack; gp is what the thread ran.
+// sigpanic reports a fault that is no panic. We are on the signal stack; gp is what the thread ran.
 void
-runtime_sigpanic(struct sigpanicinfo *si, struct g *gp)
+runtime_sigpanic(struct sigpanicinfo *si, struct g *gp, const char *library)
 {
 	struct m *mp = gp->m;
 	// A fault while reporting one: the report's own code is at fault, or memory is broken.
 	if (mp->dying)
-		startpanic();
-	if (gp != mp->curg || mp->locks > 0 || mp->mallocing) {
+		runtime_startpanic();
+	bool odd = gp != mp->curg || mp->locks > 0 || mp->mallocing || mp->throwing >= 2;
+	if (si->sig != SIGILL || odd)
 		mp->throwing = 2;
+	if (odd) {
 		runtime_print("fatal error: unexpected signal during runtime execution\n");
-	} else if (si->sig == SIGFPE && (si->code == 1 || si->code == 2)) {
-		runtime_print("panic: runtime error: integer %s\n", si->code == 1 ? "divide by zero" : "overflow");
-	} else if (si->sig == SIGSEGV && si->code != 0x80 && si->addr < PAGESIZE) {
-		runtime_print("panic: runtime error: invalid memory address or nil pointer dereference\n");
-	} else if (si->sig == SIGFPE) {
-		runtime_print("panic: runtime error: floating point error\n");
 	} else if (si->sig == SIGILL) {
 		mp->throwing = 2;
 		runtime_print("SIGILL: illegal instruction\nPC=0x%lx m=%d sigcode=%d\n", (unsigned long)si->pc, (int)mp->id, si->code);
-	} else {
-		mp->throwing = 2;
+	} else if (library != NULL) {
+		runtime_print("fatal error: unexpected signal in %s\n", library);
+	} else if (si->sig == SIGSEGV || si->sig == SIGBUS) {
 		runtime_print("unexpected fault address 0x%lx\nfatal error: fault\n", (unsigned long)si->addr);
+	} else {
+		runtime_print("fatal error: unexpected signal\n");
 	}
-	printsignal(si);
-	startpanic();
-	dopanic(gp, si->pc, si->sp, si->bp, true);
+	runtime_printsignal(si);
+	runtime_startpanic();
+	runtime_dopanic(gp, si->pc, si->sp, si->bp, true);
 }
 
 // stackoverflow reports that gp has hit its guard. On the signal stack.
@@ -183,21 +171,21 @@ runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp)
 {
 	struct m *mp = gp->m;
 	if (mp->dying)
-		startpanic();
+		runtime_startpanic();
 	struct stack s = gp->segment.lo != 0 ? gp->segment : gp->stack;
 	size_t limit = s.hi - s.lo < runtime_maxstacksize ? s.hi - s.lo : runtime_maxstacksize;
 	mp->throwing = 2;
 	runtime_print("runtime: goroutine stack exceeds %lu-byte limit\n", (unsigned long)limit);
 	runtime_print("runtime: sp=0x%lx stack=[0x%lx, 0x%lx]\n", (unsigned long)si->sp, (unsigned long)s.lo, (unsigned long)s.hi);
 	runtime_print("fatal error: stack overflow\n");
-	startpanic();
+	runtime_startpanic();
 	uintptr_t *bp = __builtin_frame_address(0);
 	bool all, crash;
 	if (runtime_gotraceback(&all, &crash) > 0) {
 		runtime_print("\nruntime stack:\n");
 		runtime_traceback(bp[1], (uintptr_t)(bp + 2), bp[0], mp->gsignal);
 	}
-	dopanic(gp, si->pc, si->sp, si->bp, true);
+	runtime_dopanic(gp, si->pc, si->sp, si->bp, true);
 }
 
 // forkpanic: a child of fork starts with nobody reporting, whatever its parent did.
@@ -214,6 +202,9 @@ runtime_forkpanic(void)
 int
 runtime_mainreturned(int code)
 {
+	// Panics that run deferred calls may finish, if they soon do.
+	for (int i = 0; i < 1000 && runtime_runningpanics() != 0; i++)
+		rt0_gosched();
 	// Acquire: pairs with startpanic, whose m ends the process.
 	while (atomic_loadacq(&runtime_panicking) != 0)
 		runtime_usleep(1000);

@@ -575,16 +575,6 @@ runtime_goexit1(void)
 	runtime_mcall(runtime_goexit0);
 }
 
-void
-rt0_goexit(void)
-{
-	struct g *gp = getg();
-	if (gp == NULL)
-		runtime_fatal("rt0_goexit on a thread that is not a goroutine");
-	runtime_mcall(runtime_goexit0);
-	__builtin_unreachable();
-}
-
 // mcall on g0, and an mcall whose function gave nothing to run.
 RT0_NORETURN HIDDEN void
 runtime_badmcall(void)

@@ -13,7 +13,21 @@
 void runtime_sanbefore(struct g *from, struct g *to) NOSAN;
 void runtime_sanafter(struct g *gp) NOSAN;
 
+// sanunwound: recover leaves nframes functions that have said that they began, in [lo, hi) of a stack.
+void runtime_sanunwound(uintptr_t lo, uintptr_t hi, int nframes) NOSAN;
+
 #if RT0_TSAN
+void __tsan_func_exit(void);
+
+void
+runtime_sanunwound(uintptr_t lo, uintptr_t hi, int nframes)
+{
+	(void)lo;
+	(void)hi;
+	for (; nframes > 0; nframes--)
+		__tsan_func_exit();
+}
+
 void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
@@ -35,6 +49,16 @@ runtime_sanafter(struct g *gp)
 }
 
 #else
+void __asan_unpoison_memory_region(const volatile void *p, size_t n);
+
+void
+runtime_sanunwound(uintptr_t lo, uintptr_t hi, int nframes)
+{
+	(void)nframes;
+	if (lo < hi)
+		__asan_unpoison_memory_region((const void *)lo, hi - lo);
+}
+
 void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *size);
 

@@ -169,9 +169,9 @@ rt0_chan_make(size_t elemsize, size_t cap)
 {
 	struct rt0_chan *c;
 	if (elemsize > MAXELEM)
-		runtime_panicstring("makechan: invalid channel element type");
+		runtime_panicerror(RT0_ERR_CHAN, "makechan: invalid channel element type");
 	if (cap > (1ul << 47) || (elemsize != 0 && cap > ((1ul << 47) - sizeof *c) / elemsize))
-		runtime_panicstring("makechan: size out of range");
+		runtime_panicerror(RT0_ERR_CHAN, "makechan: size out of range");
 	c = rt0_alloc(sizeof *c + cap * elemsize, elemsize < sizeof(void *) ? RT0_NOSCAN : 0);
 	c->dataqsiz = cap;
 	c->buf = (char *)(c + 1);
@@ -210,7 +210,7 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 	chanlock(c);
 	if (unlikely(c->closed)) {
 		chanunlock(c);
-		runtime_panicstring("send on closed channel");
+		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	}
 	struct sudog *sg = dequeue(&c->recvq);
 	if (sg != NULL) {
@@ -235,7 +235,7 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 		return false;
 	}
 	if (unlikely(!chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend)))
-		runtime_panicstring("send on closed channel");
+		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	return true;
 }
 
@@ -304,11 +304,11 @@ static void
 chanclose(struct rt0_chan *c)
 {
 	if (c == NULL)
-		runtime_panicstring("close of nil channel");
+		runtime_panicerror(RT0_ERR_CHAN, "close of nil channel");
 	chanlock(c);
 	if (c->closed) {
 		chanunlock(c);
-		runtime_panicstring("close of closed channel");
+		runtime_panicerror(RT0_ERR_CHAN, "close of closed channel");
 	}
 	atomic_storerel(&c->closed, 1);
 	// Collect all waiters, by g->schedlink (their sudogs go when they wake), then ready them without

@@ -233,15 +233,22 @@ rt0_waitgroup_wait(rt0_waitgroup *wg)
 
 // ---- Once ----
 
+static void
+oncedone(void *once)
+{
+	atomic_storerel(&((rt0_once *)once)->done, 1); // pairs with the acquire in rt0_once_do
+}
+
 static NOINLINE void
 doslow(rt0_once *once, void (*fn)(void *), void *arg)
 {
 	rt0_mutex_lock(&once->m);
+	RT0_DEFER(rt0_mutex_unlock, &once->m);
 	if (once->done == 0) {
+		// Also when fn panics or ends the goroutine, this was the one call.
+		RT0_DEFER(oncedone, once);
 		fn(arg);
-		atomic_storerel(&once->done, 1); // pairs with the acquire in rt0_once_do
 	}
-	rt0_mutex_unlock(&once->m);
 }
 
 void

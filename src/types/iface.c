@@ -79,7 +79,7 @@ panicmissing(
 	n = append(buf, SIZE, n, inter->typ.str->p, inter->typ.str->len);
 	n = append(buf, SIZE, n, missing, sizeof missing - 1);
 	append(buf, SIZE, n, method->p, method->len);
-	runtime_panicstring(buf);
+	runtime_panicerror(RT0_ERR_TYPE, buf);
 }
 
 void **

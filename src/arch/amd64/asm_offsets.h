@@ -6,6 +6,13 @@
 #define G_STACKGUARD1 24
 #define G_M           32
 #define G_SCHED_SP    40
+#define G_DEFER       48
+// struct rt0_deferred, in rt0.h
+#define DEFER_NEXT     0
+#define DEFER_SP       8
+// struct jump, in defer.c
+#define JUMP_RESULT  136
+#define JUMP_FRESULT 144
 #define M_G0           0
 #define M_GSIGNAL      8
 #define M_CURG        16

@@ -38,10 +38,7 @@ sighandler(int32_t sig, struct siginfo *info, void *ctx)
 	}
 	if (!runtime_goodg(gp))
 		runtime_badg((uint32_t)sig, ctx, gp);
-	struct g *owner = NULL;
-	if (sig == SIGSEGV && runtime_stackguardhit(si.addr, &owner))
-		runtime_stackoverflow(&si, owner);
-	runtime_sigpanic(&si, gp);
+	runtime_sigfault(&si, gp, ctx);
 }
 
 void

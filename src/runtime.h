@@ -24,6 +24,12 @@
 #define BOOTDATA __attribute__((section("rt0_boot")))
 #define HIDDEN __attribute__((visibility("hidden")))
 #define WEAK __attribute__((weak))
+// For what runs in signal handlers: it may have interrupted the sanitizer's own code.
+#if defined(__clang__)
+#define NOSANITIZE __attribute__((disable_sanitizer_instrumentation, no_sanitize("undefined")))
+#else
+#define NOSANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
+#endif
 #define PRINTF(a, b) __attribute__((format(printf, a, b)))
 
 #ifndef RT0_DEBUG
@@ -224,6 +230,7 @@ void runtime_pidleput(struct p *pp);
 struct p *runtime_pidleget(void);
 void runtime_exitsyscall(void);
 void runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp);
+void runtime_entersyscallblock(void);
 void runtime_stopTheWorld(void);
 void runtime_startTheWorld(void);
 
@@ -269,6 +276,7 @@ void runtime_mallocstats_p(struct p *pp, uint64_t *bytes, uint64_t *allocs); // 
 
 // ---- sync ----
 uint64_t runtime_chanwaiters(rt0_chan *c);
+size_t runtime_chanelemsize(const rt0_chan *c);
 enum { SEMA_LIFO = 1, SEMA_HANDOFF = 2 };
 void runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason);
 void runtime_semrelease(uint32_t *addr, bool handoff);
@@ -287,8 +295,17 @@ struct sigpanicinfo {
 // sigpanic reports a fault taken by a goroutine or on g0; on gsignal's or the crash stack.
 RT0_NORETURN void runtime_sigpanic(struct sigpanicinfo *si, struct g *gp);
 RT0_NORETURN void runtime_stackoverflow(struct sigpanicinfo *si, struct g *gp);
+void runtime_startpanic_m(void); // first step of a report; returns on one m only
 int runtime_mainreturned(int code); // main has returned code; waits for ever while an m is reporting
 extern uint32_t runtime_panicking; // atomic: how many ms are in fatal paths
+
+// ---- sigqueue.c ----
+bool runtime_sigsend(int32_t sig);        // the handler's: somebody wants it, and will get it
+bool runtime_signal_ignored(int32_t sig); // by rt0_signal_ignore
+bool runtime_sigwatching(void);           // some signal is asked for
+// sigprof is called for SIGPROF, in the handler, anywhere; gp and mp NULL on a foreign thread. Atomic;
+// NULL: profiling is off, and the signal is like any other.
+extern void (*runtime_sigprof)(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *gp, struct m *mp);
 
 // ---- print.c ----
 // print: without allocation, to fd 2, safe in throw and signal handlers. %d %u %x %p %s %c as

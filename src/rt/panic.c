@@ -51,6 +51,12 @@ startpanic(void)
 	}
 }
 
+void
+runtime_startpanic_m(void)
+{
+	startpanic();
+}
+
 // dopanic prints the stacks that GOTRACEBACK asks for and ends the process. gp stands at (pc, sp, bp);
 // trap: pc is where a signal stopped it, not a return address.
 static RT0_NORETURN void

@@ -66,9 +66,9 @@ FUNC runtime_exitthreadpure
 	ud2
 ENDFUNC runtime_exitthreadpure
 
-// What a signal handler returns to.
+// What a signal handler returns to. Debuggers and unwinders know it by these very bytes.
 FUNC runtime_sigreturn
-	movl	$15, %eax
+	movq	$15, %rax
 	syscall
 	ud2
 ENDFUNC runtime_sigreturn

@@ -334,12 +334,17 @@ fault(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp)
 }
 
 static void fatalsignal(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp);
-static bool relayed(struct g *gp);
+static bool relayed(struct m *mp);
 
 NOSANITIZE void
 runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 {
-	struct g *gp = getg(); // NULL on a thread that is not ours, or not inside
+	// Both NULL on a thread that is not ours, or not inside. Between two goroutines it is the scheduler
+	// that was interrupted.
+	struct m *mp = runtime_tls_m;
+	struct g *gp = mp != NULL ? getg() : NULL;
+	if (mp != NULL && (gp == NULL || gp->m != mp))
+		gp = mp->g0;
 	uint32_t flags = flagsof(sig);
 	if (info->code > 0 && (flags & (SigPanic | SigThrow)) != 0 && (FAULTS & BIT(sig)) != 0) {
 		// Not about a goroutine: for the handler that was there, a sanitizer's for example.
@@ -351,17 +356,17 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 			fatalsignal(sig, info, ctx, gp);
 		return;
 	}
-	if (sig == SIGQUIT && relayed(gp))
+	if (sig == SIGQUIT && relayed(mp))
 		fatalsignal(sig, info, ctx, gp);
 	if (sig == SIGURG) {
 		// runtime_doSigPreempt(info, ctx, gp) belongs here.
 		if (info->code == SI_TKILL)
-			return; // sent by preemptM
+			return; // sent by preemptM; others are the program's
 	}
 	void (*prof)(uintptr_t, uintptr_t, uintptr_t, struct g *, struct m *) = atomic_loadacq(&runtime_sigprof);
 	if (sig == SIGPROF && prof != NULL) {
 		struct sigcontext *r = &ctx->mcontext;
-		prof(r->rip, r->rsp, r->rbp, gp, gp != NULL ? gp->m : NULL);
+		prof(r->rip, r->rsp, r->rbp, gp, mp);
 		return;
 	}
 	if (atomic_load(&growing) != 0 || (atomic_load(&taken) & BIT(sig)) == 0) {
@@ -395,10 +400,9 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 static uintptr_t relay; // atomic
 
 NOSANITIZE static bool
-relayed(struct g *gp)
+relayed(struct m *mp)
 {
-	return gp != NULL && atomic_loadacq(&relay) == (uintptr_t)gp->m &&
-	    atomic_cas(&relay, (uintptr_t)gp->m, (uintptr_t)gp->m | 1);
+	return mp != NULL && atomic_loadacq(&relay) == (uintptr_t)mp && atomic_cas(&relay, (uintptr_t)mp, (uintptr_t)mp | 1);
 }
 
 // Until diag's runtime_dumpregs is there.
@@ -540,6 +544,7 @@ void
 runtime_minit(void)
 {
 	struct m *mp = getg()->m;
+	runtime_tls_m = mp;
 	mp->procid = runtime_gettid();
 	struct sigaltstack st = {0, SS_DISABLE, 0};
 	// Nobody but a sanitizer can have given m0 a stack in a program of ours.
@@ -565,6 +570,7 @@ runtime_unminit(void)
 {
 	struct sigaltstack st;
 	struct g *gs = getg()->m->gsignal;
+	runtime_tls_m = NULL;
 	if (gs == NULL || sys2(SYS_sigaltstack, NULL, &st) != 0 || st.sp != gs->stack.lo)
 		return;
 	st = (struct sigaltstack){0, SS_DISABLE, 0};

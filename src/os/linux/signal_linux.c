@@ -325,6 +325,7 @@ static void
 fault(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp)
 {
 	struct sigcontext *r = &ctx->mcontext;
+	setg(gp); // see fatalsignal
 	struct sigpanicinfo si = {
 	    .sig = (uint32_t)sig, .code = info->code, .addr = info->addr, .pc = r->rip, .sp = r->rsp, .bp = r->rbp};
 	struct g *owner = NULL;
@@ -527,6 +528,7 @@ fatalsignal(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *g
 	struct m *mp = gp->m;
 	if (mp->dying != 0 && info->code <= 0)
 		return;
+	setg(gp); // in the middle of a switch it was something else, and print asks for getg()->m
 	// The signal stack of a thread that we did not make may be small.
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
 	struct stack s = mp->gsignal->stack;

@@ -2,21 +2,23 @@
 // sigqueue.c: signals as elements of channels: notify, stop, ignore, reset.
 //
 // A signal's way: sighandler (any thread, any moment) calls sigsend, which sets the signal's bit in
-// sig.mask; one system goroutine, the receiver, takes all bits and offers each signal to the channels
-// that want it. The receiver sleeps in the kernel, with a thread of its own and no p, so a signal
-// is not lost or late when all else is parked. It is there while some signal is wanted, and ends
-// when none is: a thread in a system call would keep checkdead from ever seeing a deadlock.
+// sig.mask; one system goroutine, the receiver, takes all bits and offers each signal to the
+// channels that want it. The receiver sleeps in the kernel, with a thread of its own and no p, so a
+// signal is not lost or late when all else is parked. It is there while some signal is wanted, and
+// ends when none is: a thread in a system call would keep checkdead from ever seeing a deadlock.
 //
 // The wake-up dance: sender: bit into mask; wake = 1 by exchange, and if it was 0, futex wake.
 // Receiver: wake = 0; takes mask; if it got nothing, futex sleep while wake == 0. A bit that
-// comes after the take is followed by wake = 1, which the kernel sees before it lets the receiver sleep.
+// comes after the take is followed by wake = 1, which the kernel sees before it lets the receiver
+// sleep.
 //
 // Stopping is exact: a signal that crosses with Stop goes to the channel or has its effect as if it
 // had come later. First the kernel is told, then wanted is cleared; senders that saw wanted set are
 // waited for (delivering), then the receiver (mask, busy); until then the channel stays on
 // the list, marked stopping, and gets what is on its way.
-//   sigsend:  delivering++; wanted; mask |= bit      Stop:     wanted &= ~bit; delivering; mask; busy
-//   receiver: busy = 1; mask = 0 ... busy = 0
+//   sigsend:   delivering++; wanted; mask |= bit; wake; delivering--
+//   stop:      wanted &= ~bit; then waits until delivering, mask and busy, in this order, are 0
+//   receiver:  busy = 1; wake = 0; takes mask; ...; busy = 0
 // All of these are sequentially consistent. Model: sigqueue.pml.
 #include "../runtime.h"
 #include "../os/linux/linux.h"
@@ -25,16 +27,16 @@
 
 struct sighandler {
 	struct rt0_chan *c;
-	uint64_t want;      // bit n-1: signal n
+	uint64_t want;       // lock; bit n-1: signal n
 	const void *stopper; // who stops it and will take it off the list; NULL: in use
 	struct sighandler *next;
 };
 
 static struct {
 	// atomic, signal handlers use them:
-	uint64_t mask;    // arrived, and not taken by the receiver
-	uint64_t wanted;  // some channel wants it; changes under lock
-	uint64_t ignored; // by signal_ignore; changes under lock
+	uint64_t mask;       // arrived, and not taken by the receiver
+	uint64_t wanted;     // some channel wants it; changes under lock
+	uint64_t ignored;    // by signal_ignore; changes under lock
 	uint32_t wake;       // futex: 1: look at mask again
 	uint32_t delivering; // senders between their look at wanted and the end
 	uint32_t busy;       // the receiver is not asleep, or has not started yet
@@ -94,7 +96,8 @@ lastsignal(void)
 {
 	bool last = false;
 	rt0_mutex_lock(&sig.lock);
-	if (atomic_load(&sig.wanted) == 0 && atomic_load(&sig.delivering) == 0 && atomic_load(&sig.mask) == 0) {
+	if (atomic_load(&sig.wanted) == 0 && atomic_load(&sig.delivering) == 0 &&
+	    atomic_load(&sig.mask) == 0) {
 		sig.receiving = false;
 		atomic_store(&sig.busy, 0);
 		last = true;
@@ -123,8 +126,8 @@ receiver(void *arg)
 			rt0_gosched();
 			continue;
 		}
-		// A signal that was blocked when the program started is blocked on all threads: this one
-		// takes it.
+		// A signal that was blocked when the program started is blocked on all threads:
+		// this one takes it.
 		uint64_t more = runtime_sigunblock(wanted & ~unblocked);
 		if (more != 0 && unblocked == 0)
 			runtime_lockOSThread();
@@ -149,7 +152,8 @@ startreceiver(void)
 	if (sig.receiving)
 		return 0;
 	struct g *gp = getg();
-	struct g *newg = runtime_newproc1(receiver, NULL, gp, (uintptr_t)__builtin_return_address(0), 0);
+	struct g *newg =
+	    runtime_newproc1(receiver, NULL, gp, (uintptr_t)__builtin_return_address(0), 0);
 	if (newg == NULL)
 		return -ENOMEM;
 	sig.receiving = true;
@@ -226,9 +230,10 @@ stop(struct rt0_chan *c, uint64_t set)
 		if ((c != NULL && h->c != c) || h->stopper != NULL || (h->want & set) == 0)
 			continue;
 		if ((h->want & ~set) != 0) {
-			// Part of it goes on: in front of the list, where this loop will not come by.
+			// Part of it goes on: in front, where this loop will not come by.
 			struct sighandler *rest = rt0_alloc(sizeof *rest, 0);
-			*rest = (struct sighandler){.c = h->c, .want = h->want & ~set, .next = sig.handlers};
+			*rest = (struct sighandler){
+			    .c = h->c, .want = h->want & ~set, .next = sig.handlers};
 			sig.handlers = rest;
 			h->want &= set;
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// signal_chain.c: handlers that were there before the runtime: what is not about a goroutine goes to
-// them, as the kernel would have called them.
+// signal_chain.c: handlers that were there before the runtime: what is not about a goroutine goes
+// to them, as the kernel would have called them.
 
 #define _GNU_SOURCE
 #include <pthread.h>

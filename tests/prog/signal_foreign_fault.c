@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// signal_foreign_fault.c: a fault on a thread that rt0 did not make ends the program, with a report.
+// signal_foreign_fault.c: a fault on a thread that rt0 did not make ends the program with a report.
 
 #include <pthread.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // signal_inherited.c: what the program finds at start. It starts itself again with some signals
-// ignored and some blocked: the first stay ignored, the second blocked, until somebody asks for them.
+// ignored and some blocked: the first stay ignored, the second blocked, until somebody asks for
+// them.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -49,7 +50,8 @@ again(void)
 	while (!__atomic_load_n(&looked, __ATOMIC_SEQ_CST))
 		rt0_gosched();
 
-	CHECK(rt0_signal_ignored(SIGHUP) && rt0_signal_ignored(SIGINT) && rt0_signal_ignored(SIGPIPE));
+	CHECK(rt0_signal_ignored(SIGHUP) && rt0_signal_ignored(SIGINT) &&
+	    rt0_signal_ignored(SIGPIPE));
 	kill(getpid(), SIGHUP);
 	kill(getpid(), SIGINT);
 	CHECK(RT0_NOTIFY(c, SIGHUP) == 0);

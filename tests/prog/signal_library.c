@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// signal_library.c: in library mode all signals are the host's, but for those that notify asks for, and
-// those only as long.
+// signal_library.c: in library mode all signals are the host's, but for those that notify asks for,
+// and those only as long.
 
 #define _GNU_SOURCE
 #include <errno.h>

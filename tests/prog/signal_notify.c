@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// signal_notify.c: two signals to a channel; after Reset the second kills. "deadlock": who waits for
-// a signal is not in a deadlock, who waits when none is wanted any more is.
+// signal_notify.c: two signals to a channel; after Reset the second kills. "deadlock": who waits
+// for a signal is not in a deadlock, who waits when none is wanted any more is.
 
 #include <signal.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// test_signal.c: notify, stop, ignore, reset; signals to any thread at any moment; SIGPIPE; SIGPROF;
-// what the handler must leave alone. What kills or prints is in tests/prog/signal_*.c.
+// test_signal.c: notify, stop, ignore, reset; signals to any thread at any moment; SIGPIPE;
+// SIGPROF; what the handler must leave alone. What kills or prints is in tests/prog/signal_*.c.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -45,11 +45,12 @@ action(int sig)
 
 // They run in a new process from its start, not in a fork of this one: threads are there in a
 // fork by the runtime's books only. An init task is on goroutine 1, before main.
-static void stop_then_hup(void), reset_then_int(void), plain_term(void), atomic_stop(void), write_broken(void),
-    rt0_write_broken(void), goroutine_writes_broken(void), panic_to_broken(void), sigpipe_sent(void),
-    sigpipe_ignored(void);
-static void (*const parts[])(void) = {stop_then_hup, reset_then_int, plain_term, atomic_stop, write_broken,
-    rt0_write_broken, goroutine_writes_broken, panic_to_broken, sigpipe_sent, sigpipe_ignored};
+static void stop_then_hup(void), reset_then_int(void), plain_term(void), atomic_stop(void),
+    write_broken(void), rt0_write_broken(void), goroutine_writes_broken(void),
+    panic_to_broken(void), sigpipe_sent(void), sigpipe_ignored(void);
+static void (*const parts[])(void) = {stop_then_hup, reset_then_int, plain_term, atomic_stop,
+    write_broken, rt0_write_broken, goroutine_writes_broken, panic_to_broken, sigpipe_sent,
+    sigpipe_ignored};
 static void (*todo)(void);
 
 RT0_INIT(signal_part)
@@ -64,7 +65,7 @@ RT0_INIT(signal_part)
 static void
 execpart(void)
 {
-	char n[] = "0";
+	char n[] = "0"; // one digit will do
 	while (parts[n[0] - '0'] != todo)
 		n[0]++;
 	setenv("RT0_SIGNAL_PART", n, 1);
@@ -155,7 +156,8 @@ TEST_T(signal_stress, 30000)
 	CHECK_EQ(rt0_signal_stop(c), 0);
 }
 
-// Stop and Reset give back the default: nothing for SIGWINCH and, in rt0, SIGUSR1; death for SIGHUP.
+// Stop and Reset give back the default: nothing for SIGWINCH and, in rt0, SIGUSR1; death for
+// SIGHUP.
 static void
 stop_then_hup(void)
 {
@@ -248,8 +250,8 @@ TEST(signal_ignore_and_reset)
 	CHECK_EQ(rt0_signal_ignored(SIGTERM), false);
 }
 
-// TestAtomicStop: a signal that crosses with Stop is on the channel, or kills. Each round has a process
-// of its own; which of the two happens is chance.
+// TestAtomicStop: a signal that crosses with Stop is on the channel, or kills. Each round has a
+// process of its own; which of the two happens is chance.
 static void
 stopper(void *c)
 {
@@ -607,7 +609,8 @@ prof(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *gp, struct m *mp)
 {
 	(void)bp;
 	inc(&ticks);
-	if (pc == 0 || sp == 0 || (gp != NULL) != (mp != NULL) || (gp != NULL && gp != mp->g0 && gp->m != mp))
+	if (pc == 0 || sp == 0 || (gp != NULL) != (mp != NULL) ||
+	    (gp != NULL && gp != mp->g0 && gp->m != mp))
 		set(&bad, 1);
 }
 
@@ -632,7 +635,8 @@ pingpong(int procs, bool hook)
 	struct itimerval it = {{0, 1000}, {0, 1000}};
 	CHECK_EQ(setitimer(ITIMER_PROF, &it, NULL), 0);
 	int v = 0, n = 0;
-	for (int64_t until = rt0_nanotime() + 300 * MS; hook ? get(&ticks) < 50 : rt0_nanotime() < until; n++) {
+	for (int64_t until = rt0_nanotime() + 300 * MS;
+	     hook ? get(&ticks) < 50 : rt0_nanotime() < until; n++) {
 		rt0_chan_send(c[0], &n);
 		CHECK(rt0_chan_recv(c[1], &v));
 		CHECK_EQ(v, n);
@@ -661,10 +665,12 @@ TEST_T(signal_prof_without_hook, 20000)
 
 // ---- the storm ----
 
-// Random signals, but for those that end the process by contract, to random threads of this process while
-// goroutines communicate, start others, block, allocate and lock. RT0_STORM_MS: how long (1000).
-static const int storm[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGCHLD,
-    SIGCONT, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGTRAP, SIGSYS, SIGSEGV, SIGFPE};
+// Random signals, but for those that end the process by contract, to random threads of this process
+// while goroutines communicate, start others, block, allocate and lock. RT0_STORM_MS: how long
+// (1000).
+static const int storm[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE,
+    SIGALRM, SIGCHLD, SIGCONT, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,
+    SIGPWR, SIGTRAP, SIGSYS, SIGSEGV, SIGFPE};
 
 static int stop_storm, running, shared;
 static rt0_mutex storm_lock;
@@ -691,7 +697,8 @@ sender(void *arg)
 		for (int i = 0; i < 50 && n > 0; i++, sent++) {
 			seed = seed * 6364136223846793005ul + 1442695040888963407ul;
 			unsigned r = (unsigned)(seed >> 33);
-			int sig = r % 4 == 0 ? 35 + (int)(r / 4 % 30) : storm[r / 4 % (sizeof storm / sizeof storm[0])];
+			int sig = r % 4 == 0 ? 35 + (int)(r / 4 % 30)
+					     : storm[r / 4 % (sizeof storm / sizeof storm[0])];
 			syscall(SYS_tgkill, pid, tids[r / 512 % (unsigned)n], sig);
 		}
 		usleep(200);

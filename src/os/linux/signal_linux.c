@@ -2,15 +2,15 @@
 // signal_linux.c: the one signal handler, which signals it takes and when, signal stacks and masks.
 //
 // sigtable says what a signal means, by Go's rules. Who has it in the kernel:
-//   boot    SIGSEGV SIGBUS SIGFPE SIGILL SIGQUIT SIGABRT SIGPIPE: what even one goroutine needs. Each
-//           costs a system call, and the boot is no more than sixty of them long.
-//   grow    with the first go statement: all others whose default would end the process, and SIGURG.
+//   boot    SIGSEGV SIGBUS SIGFPE SIGILL SIGQUIT SIGABRT SIGPIPE: what even one goroutine needs.
+//           Each costs a system call, and the boot is no more than sixty of them long.
+//   grow    the first go statement: all others whose default would end the process, and SIGURG.
 //   notify  while rt0_signal_notify wants them: SIGHUP SIGINT SIGTERM SIGCHLD SIGCONT ... Their
 //           default is what we would do too.
-// A signal that has a handler when we come, or is ignored, stays so until notify asks for it. But faults
-// and SIGURG are always taken, and SIGQUIT though ignored; what of a fault or of SIGURG is not about
-// us goes on to the handler that was there (sigfwd). A handler that the program installs later with
-// sigaction simply replaces ours.
+// A signal that has a handler when we come, or is ignored, stays so until notify asks for it. But
+// faults and SIGURG are always taken, and SIGQUIT though ignored; what of a fault or of SIGURG is
+// not about us goes on to the handler that was there (sigfwd). A handler that the program installs
+// later with sigaction simply replaces ours.
 //
 // In library mode signals are the program's: only notify installs anything.
 //
@@ -18,17 +18,18 @@
 // cleared after the kernel is told: a handler that finds its bit clear runs late, and raises the
 // signal again for whoever has it now. So a signal that crosses with Stop is delivered or acts.
 //
-// The handler may interrupt anything, code of ours that holds a lock too. It touches no libc function
-// and no errno, takes no lock, and, until a report is due, only atomics and raw system calls. It runs
-// on the m's signal stack (the goroutine's may be used up) or the thread's own, if it has one. All
-// signals but faults are blocked meanwhile; a fault in the handler is a fault like any other.
+// The handler may interrupt anything, code of ours that holds a lock too. It touches no libc
+// function and no errno, takes no lock, and, until a report is due, only atomics and raw system
+// calls. It runs on the m's signal stack (the goroutine's may be used up) or the thread's own, if
+// it has one. All signals but faults are blocked meanwhile; a fault in the handler is a fault like
+// any other.
 #include "../../runtime.h"
 #include "../../diag/symtab.h"
 #include "linux.h"
 
 enum {
 	SIGSTACK = 64 << 10,
-	BOOTSIGS = 16, // signals below are those taken at boot
+	BOOTSIGS = 16,        // signals below are those taken at boot
 	RELAY_START_MS = 200, // GOTRACEBACK=crash: how long a thread may take to begin its report
 	RELAY_MS = 5000,      // and all of them together to end theirs
 };
@@ -110,7 +111,8 @@ flagsof(int32_t sig)
 
 // ---- the kernel's table ----
 
-// setaction makes handler the action of sig, in the way that ours is installed. old: what was there.
+// setaction makes handler the action of sig, in the way that ours is installed. old: what was
+// there.
 static long
 setaction(int32_t sig, uintptr_t handler, struct sigaction *old)
 {
@@ -120,8 +122,9 @@ setaction(int32_t sig, uintptr_t handler, struct sigaction *old)
 	    .restorer = (uintptr_t)runtime_sigreturn,
 	    .mask = ~FAULTS,
 	};
+	// A fault in the handler of that fault must not be a silent end.
 	if ((FAULTS & BIT(sig)) != 0)
-		sa.flags |= SA_NODEFER; // a fault in the handler of that fault must not be a silent end
+		sa.flags |= SA_NODEFER;
 	return sys4(SYS_rt_sigaction, sig, &sa, old, 8);
 }
 
@@ -145,8 +148,8 @@ stays(int32_t sig)
 	return h != SIG_IGN || sig != SIGQUIT;
 }
 
-// takeforgood takes sig, unless it stays with who has it. One call instead of two: boot has no other
-// threads that could get the signal before we know, and for grow see `growing`.
+// takeforgood takes sig, unless it stays with who has it. One call instead of two: boot has no
+// other threads that could get the signal before we know, and for grow see `growing`.
 static void
 takeforgood(int32_t sig)
 {
@@ -208,11 +211,12 @@ runtime_sigcan(int32_t sig)
 static bool
 isours(int32_t sig, const struct sigaction *sa)
 {
-	return sa->handler == (uintptr_t)runtime_sighandler || (sa->handler == SIG_IGN && (ignoring & BIT(sig)) != 0);
+	return sa->handler == (uintptr_t)runtime_sighandler ||
+	    (sa->handler == SIG_IGN && (ignoring & BIT(sig)) != 0);
 }
 
-// begin finds out what sig's action is before it becomes ours. One that the program has installed since
-// will have it back.
+// begin finds out what sig's action is before it becomes ours. One that the program has installed
+// since will have it back.
 static void
 begin(int32_t sig)
 {
@@ -274,12 +278,13 @@ runtime_sigisignored(int32_t sig)
 
 // ---- the handler ----
 
-// again raises sig once more on this thread, with the same siginfo, for who has it now. It is blocked
-// until the handler returns.
+// again raises sig once more on this thread, with the same siginfo, for who has it now. It is
+// blocked until the handler returns.
 NOSANITIZE static void
 again(int32_t sig, struct siginfo *info)
 {
-	long pid = runtime_syscall6(SYS_getpid, 0, 0, 0, 0, 0, 0), tid = runtime_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	long pid = runtime_syscall6(SYS_getpid, 0, 0, 0, 0, 0, 0),
+	     tid = runtime_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
 	if (runtime_syscall6(SYS_rt_tgsigqueueinfo, pid, tid, sig, (long)info, 0, 0) < 0)
 		runtime_syscall6(SYS_tgkill, pid, tid, sig, 0, 0, 0);
 }
@@ -289,7 +294,8 @@ NOSANITIZE static void
 sigfwd(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 {
 	struct sigaction *sa = fwd(sig);
-	void (*fn)(int32_t, struct siginfo *, void *) = (void *)sa->handler; // without SA_SIGINFO it takes one
+	// Without SA_SIGINFO it takes the first argument only.
+	void (*fn)(int32_t, struct siginfo *, void *) = (void *)sa->handler;
 	if ((sa->flags & SA_RESETHAND) != 0)
 		sa->handler = SIG_DFL;
 	uint64_t old, mask = ctx->sigmask | sa->mask;
@@ -300,8 +306,8 @@ sigfwd(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, 8, 0, 0);
 }
 
-// brokenstdout tells whether a SIGPIPE comes from a write to standard output or error, which ends the
-// program, as in Go, where a write to anything else only fails. The kernel sends it to the
+// brokenstdout tells whether a SIGPIPE comes from a write to standard output or error, which ends
+// the program, as in Go, where a write to anything else only fails. The kernel sends it to the
 // thread that writes, so the context is that call's end: behind a syscall instruction, with -EPIPE
 // as the result, and the descriptor still in rdi.
 NOSANITIZE static bool
@@ -313,8 +319,8 @@ brokenstdout(struct ucontext *ctx, struct g *gp)
 		return false;
 	if (!runtime_saferead(&insn, r->rip - 2, 2) || insn != 0x050f /* syscall */)
 		return false;
-	// What the runtime itself prints does not count: a report must reach its end. rt0_write is in
-	// a system call by our books, print is not.
+	// What the runtime itself prints does not count: a report must reach its end. rt0_write is
+	// in a system call by our books, print is not.
 	if (gp == NULL || r->rip - (uintptr_t)runtime_syscall6 >= 64)
 		return true;
 	return gp->m->dying == 0 && runtime_readgstatus(gp) == Gsyscall;
@@ -327,7 +333,7 @@ fault(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	struct sigcontext *r = &ctx->mcontext;
 	setg(gp); // see fatalsignal
 	struct sigpanicinfo si = {
-	    .sig = (uint32_t)sig, .code = info->code, .addr = info->addr, .pc = r->rip, .sp = r->rsp, .bp = r->rbp};
+	    (uint32_t)sig, info->code, info->addr, r->rip, r->rsp, r->rbp};
 	struct g *owner = NULL;
 	if (sig == SIGSEGV && runtime_stackguardhit(si.addr, &owner))
 		runtime_stackoverflow(&si, owner);
@@ -340,8 +346,8 @@ static bool relayed(struct m *mp);
 NOSANITIZE void
 runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 {
-	// Both NULL on a thread that is not ours, or not inside. Between two goroutines it is the scheduler
-	// that was interrupted.
+	// Both NULL on a thread that is not ours, or not inside. Between two goroutines it is the
+	// scheduler that was interrupted.
 	struct m *mp = runtime_tls_m;
 	struct g *gp = mp != NULL ? getg() : NULL;
 	if (mp != NULL && (gp == NULL || gp->m != mp))
@@ -364,7 +370,8 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 		if (info->code == SI_TKILL)
 			return; // sent by preemptM; others are the program's
 	}
-	void (*prof)(uintptr_t, uintptr_t, uintptr_t, struct g *, struct m *) = atomic_loadacq(&runtime_sigprof);
+	void (*prof)(uintptr_t, uintptr_t, uintptr_t, struct g *, struct m *) =
+	    atomic_loadacq(&runtime_sigprof);
 	if (sig == SIGPROF && prof != NULL) {
 		struct sigcontext *r = &ctx->mcontext;
 		prof(r->rip, r->rsp, r->rbp, gp, mp);
@@ -403,7 +410,8 @@ static uintptr_t relay; // atomic
 NOSANITIZE static bool
 relayed(struct m *mp)
 {
-	return mp != NULL && atomic_loadacq(&relay) == (uintptr_t)mp && atomic_cas(&relay, (uintptr_t)mp, (uintptr_t)mp | 1);
+	return mp != NULL && atomic_loadacq(&relay) == (uintptr_t)mp &&
+	    atomic_cas(&relay, (uintptr_t)mp, (uintptr_t)mp | 1);
 }
 
 // Until diag's runtime_dumpregs is there.
@@ -415,10 +423,11 @@ dumpregs(struct ucontext *ctx)
 		const char *name;
 		uint64_t v;
 	} regs[] = {
-	    {"rax   ", r->rax}, {"rbx   ", r->rbx}, {"rcx   ", r->rcx}, {"rdx   ", r->rdx}, {"rdi   ", r->rdi},
-	    {"rsi   ", r->rsi}, {"rbp   ", r->rbp}, {"rsp   ", r->rsp}, {"r8    ", r->r8}, {"r9    ", r->r9},
-	    {"r10   ", r->r10}, {"r11   ", r->r11}, {"r12   ", r->r12}, {"r13   ", r->r13}, {"r14   ", r->r14},
-	    {"r15   ", r->r15}, {"rip   ", r->rip}, {"rflags", r->eflags}, {"cs    ", r->cs}, {"fs    ", r->fs},
+	    {"rax   ", r->rax}, {"rbx   ", r->rbx}, {"rcx   ", r->rcx}, {"rdx   ", r->rdx},
+	    {"rdi   ", r->rdi}, {"rsi   ", r->rsi}, {"rbp   ", r->rbp}, {"rsp   ", r->rsp},
+	    {"r8    ", r->r8}, {"r9    ", r->r9}, {"r10   ", r->r10}, {"r11   ", r->r11},
+	    {"r12   ", r->r12}, {"r13   ", r->r13}, {"r14   ", r->r14}, {"r15   ", r->r15},
+	    {"rip   ", r->rip}, {"rflags", r->eflags}, {"cs    ", r->cs}, {"fs    ", r->fs},
 	    {"gs    ", r->gs},
 	};
 	for (size_t i = 0; i < NELEM(regs); i++)
@@ -434,7 +443,8 @@ relayall(struct m *me)
 	runtime_setsig(SIGQUIT, (uintptr_t)runtime_sighandler);
 	for (struct m *mp = sched.allm; mp != NULL; mp = mp->alllink) {
 		struct g *gp = atomic_loadacq(&mp->curg);
-		if (mp == me || gp == NULL || (runtime_readgstatus(gp) & ~(uint32_t)Gscan) != Grunning)
+		if (mp == me || gp == NULL ||
+		    (runtime_readgstatus(gp) & ~(uint32_t)Gscan) != Grunning)
 			continue;
 		atomic_storerel(&relay, (uintptr_t)mp);
 		if (runtime_syscall6(SYS_tgkill, pid, (long)mp->procid, SIGQUIT, 0, 0, 0) < 0)
@@ -475,13 +485,15 @@ report(void *arg)
 		runtime_print("%s\n", sigtable[a->sig].name);
 	else
 		runtime_print("signal %d\n", a->sig);
-	runtime_print("PC=0x%lx m=%d sigcode=%lu", r->rip, mp != NULL ? (int)mp->id : -1, (unsigned long)a->info->code);
+	runtime_print("PC=0x%lx m=%d sigcode=%lu", r->rip, mp != NULL ? (int)mp->id : -1,
+	    (unsigned long)a->info->code);
 	if (a->sig == SIGSEGV || a->sig == SIGBUS)
 		runtime_print(" addr=0x%lx", (unsigned long)a->info->addr);
 	runtime_print("\n");
 	if (a->sig == SIGILL || a->sig == SIGFPE) {
 		uint8_t b[16];
-		size_t room = PAGESIZE - r->rip % PAGESIZE, n = room < sizeof b ? room : sizeof b; // the next page may not be there
+		size_t room = PAGESIZE - r->rip % PAGESIZE; // the next page may not be there
+		size_t n = room < sizeof b ? room : sizeof b;
 		if (runtime_saferead(b, r->rip, n)) {
 			runtime_print("instruction bytes:");
 			for (size_t i = 0; i < n; i++)
@@ -495,7 +507,8 @@ report(void *arg)
 		if (a->gp != NULL)
 			runtime_goroutineheader(a->gp);
 		else
-			runtime_print("thread %lu, not of this runtime:\n", (unsigned long)runtime_gettid());
+			runtime_print(
+			    "thread %lu, not of this runtime:\n", (unsigned long)runtime_gettid());
 		runtime_tracebacktrap(r->rip, r->rsp, r->rbp, a->gp);
 		if (!second)
 			runtime_tracebackothers(a->gp);
@@ -515,8 +528,8 @@ report(void *arg)
 	runtime_exitprocess(2);
 }
 
-// fatalsignal reports and ends the process. It returns when this thread is in the middle of a report: that
-// one goes on.
+// fatalsignal reports and ends the process. It returns when this thread is in the middle of a
+// report: that one goes on.
 static void
 fatalsignal(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp)
 {
@@ -554,7 +567,8 @@ runtime_minit(void)
 	if (!sched.islibrary && mp->gsignal != NULL) {
 		long r = ask ? sys2(SYS_sigaltstack, NULL, &st) : 0;
 		if (r == 0 && (st.flags & SS_DISABLE) != 0) {
-			st = (struct sigaltstack){mp->gsignal->stack.lo, 0, mp->gsignal->stack.hi - mp->gsignal->stack.lo};
+			st = (struct sigaltstack){mp->gsignal->stack.lo, 0,
+			    mp->gsignal->stack.hi - mp->gsignal->stack.lo};
 			r = sys2(SYS_sigaltstack, &st, NULL);
 		}
 		// Without one a stack overflow would end the process without a word.
@@ -565,8 +579,8 @@ runtime_minit(void)
 		runtime_initsigmask(mp == &runtime_m0);
 }
 
-// unminit takes our signal stack away, before its memory is freed, or the thread is a foreign one again.
-// A stack that the thread has got itself meanwhile stays.
+// unminit takes our signal stack away, before its memory is freed, or the thread is a foreign one
+// again. A stack that the thread has got itself meanwhile stays.
 void
 runtime_unminit(void)
 {

@@ -21,8 +21,10 @@
 // The handler may interrupt anything, code of ours that holds a lock too. It touches no libc
 // function and no errno, takes no lock, and, until a report is due, only atomics and raw system
 // calls. It runs on the m's signal stack (the goroutine's may be used up) or the thread's own, if
-// it has one. All signals but faults are blocked meanwhile; a fault in the handler is a fault like
-// any other.
+// it has one. All signals are blocked meanwhile, but for the libc's (a setuid waits for every thread)
+// and, unless it is one, for faults: a fault in the handler is a fault like any other. Handlers of
+// faults do not nest, or a storm of SIGSEGV from elsewhere would overflow the stack; a real fault
+// is unblocked as soon as we know it for one.
 #include "../../runtime.h"
 #include "../../diag/symtab.h"
 #include "linux.h"
@@ -35,6 +37,8 @@ enum {
 };
 #define BIT(sig) (1ul << ((sig) - 1))
 #define FAULTS (BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGSEGV) | BIT(SIGSYS))
+
+#define LIBCSIGS (BIT(32) | BIT(33) | BIT(34))
 
 enum {
 	SigNotify = 1, // a goroutine may ask for it, also when the kernel raised it
@@ -120,11 +124,8 @@ setaction(int32_t sig, uintptr_t handler, struct sigaction *old)
 	    .handler = handler,
 	    .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_RESTORER,
 	    .restorer = (uintptr_t)runtime_sigreturn,
-	    .mask = ~FAULTS,
+	    .mask = (FAULTS & BIT(sig)) != 0 ? ~LIBCSIGS : ~(FAULTS | LIBCSIGS),
 	};
-	// A fault in the handler of that fault must not be a silent end.
-	if ((FAULTS & BIT(sig)) != 0)
-		sa.flags |= SA_NODEFER;
 	return sys4(SYS_rt_sigaction, sig, &sa, old, 8);
 }
 
@@ -326,11 +327,21 @@ brokenstdout(struct ucontext *ctx, struct g *gp)
 	return gp->m->dying == 0 && runtime_readgstatus(gp) == Gsyscall;
 }
 
+// unblockfaults is the first step of what may take long, or fault itself: a fault that is blocked
+// ends the process without a word.
+static void
+unblockfaults(void)
+{
+	uint64_t mask = FAULTS;
+	runtime_syscall6(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, 8, 0, 0);
+}
+
 // fault is one that the processor raised.
 static void
 fault(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *gp)
 {
 	struct sigcontext *r = &ctx->mcontext;
+	unblockfaults();
 	setg(gp); // see fatalsignal
 	struct sigpanicinfo si = {
 	    (uint32_t)sig, info->code, info->addr, r->rip, r->rsp, r->rbp};
@@ -535,12 +546,14 @@ fatalsignal(int32_t sig, struct siginfo *info, struct ucontext *ctx, struct g *g
 {
 	struct report a = {sig, info, ctx, gp};
 	if (gp == NULL) {
+		unblockfaults();
 		report(&a);
 		return;
 	}
 	struct m *mp = gp->m;
 	if (mp->dying != 0 && info->code <= 0)
 		return;
+	unblockfaults();
 	setg(gp); // in the middle of a switch it was something else, and print asks for getg()->m
 	// The signal stack of a thread that we did not make may be small.
 	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);

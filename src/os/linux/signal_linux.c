@@ -377,7 +377,8 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 	if (sig == SIGQUIT && relayed(mp))
 		fatalsignal(sig, info, ctx, gp);
 	if (sig == SIGURG) {
-		// runtime_doSigPreempt(info, ctx, gp) belongs here.
+		if (gp != NULL)
+			runtime_doSigPreempt(ctx, gp);
 		if (info->code == SI_TKILL)
 			return; // sent by preemptM; others are the program's
 	}

@@ -266,6 +266,7 @@ bool runtime_preemptone(struct p *pp, bool async);
 void runtime_preemptall(void);
 void runtime_preemptself(void);
 void runtime_preemptinit(void);
+void runtime_sigurg(struct ucontext *ctx, struct g *gp);
 void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
 

@@ -378,7 +378,7 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 		fatalsignal(sig, info, ctx, gp);
 	if (sig == SIGURG) {
 		if (gp != NULL)
-			runtime_doSigPreempt(ctx, gp);
+			runtime_sigurg(ctx, gp);
 		if (info->code == SI_TKILL)
 			return; // sent by preemptM; others are the program's
 	}
@@ -573,8 +573,8 @@ void
 runtime_minit(void)
 {
 	struct m *mp = getg()->m;
+	atomic_storerlx(&mp->procid, runtime_gettid()); // sysmon reads it
 	runtime_tls_m = mp;
-	mp->procid = runtime_gettid();
 	struct sigaltstack st = {0, SS_DISABLE, 0};
 	// Nobody but a sanitizer can have given m0 a stack in a program of ours.
 	bool ask = mp != &runtime_m0 || RT0_ASAN || RT0_TSAN;

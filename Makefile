@@ -23,7 +23,7 @@ B      := $(O)
 SANFLAGS := $(SAN:%=-fsanitize=%) $(if $(filter undefined,$(SAN)),-fno-sanitize-recover=all)
 CFLAGS ?= $(if $(filter 0,$(DEBUG)),-O2,-O1) -g
 BASE   := -std=gnu11 $(CFLAGS) $(SANFLAGS) -Wall -Wextra $(if $(WERROR),-Werror) -DRT0_DEBUG=$(DEBUG) \
-	-fno-omit-frame-pointer -fPIC -Iinclude -MMD -MP
+	-fno-omit-frame-pointer -fasynchronous-unwind-tables -fPIC -Iinclude -MMD -MP
 # Code of the runtime: switched stacks bear no canaries, and thread-locals are one load.
 RT     := $(BASE) -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector -fno-plt -Isrc \
 	$(if $(filter address thread,$(SAN)),-DRT0_SAN_HOOKS)

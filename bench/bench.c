@@ -34,6 +34,8 @@ enum {
 	sieve_primes = 2000,
 	sieve_last = 17389, // the 2000th prime
 	nparked = 1000000,
+	ntraceback = 200000,
+	traceback_depth = 50,
 	idle_parked = 100,
 	idle_s = 5,
 };
@@ -496,6 +498,30 @@ idle(void)
 	rt0_waitgroup_wait(&w.wg);
 }
 
+// The addresses of a stack of traceback_depth frames, not their names.
+static int (*volatile traceback_deeper)(int);
+
+__attribute__((noinline)) static int
+traceback_frame(int n)
+{
+	uintptr_t pcs[traceback_depth];
+	if (n < traceback_depth)
+		return traceback_deeper(n + 1) + 1;
+	int64_t t = rt0_nanotime();
+	for (int i = 0; i < ntraceback; i++)
+		if (rt0_callers(0, pcs, traceback_depth) != traceback_depth)
+			rt0_fatal("traceback: frames are missing");
+	per("traceback", rt0_nanotime() - t, (double)ntraceback * traceback_depth);
+	return 0;
+}
+
+static void
+traceback(void)
+{
+	traceback_deeper = traceback_frame;
+	traceback_frame(0);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -510,6 +536,7 @@ static const struct {
     {"skynet", skynet},
     {"sieve", sieve},
     {"parked", parked},
+    {"traceback", traceback},
     {"idle", idle},
 };
 

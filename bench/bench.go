@@ -38,6 +38,9 @@ const (
 	nparked      = 1000000
 	idleParked   = 100
 	idleSeconds  = 5
+
+	ntraceback     = 200000
+	tracebackDepth = 50
 )
 
 // ---- output and /proc ----
@@ -344,11 +347,35 @@ func idle() {
 	w.wg.Wait()
 }
 
+var tracebackDeeper func(int) int
+
+//go:noinline
+func tracebackFrame(n int) int {
+	var pcs [tracebackDepth]uintptr
+	if n < tracebackDepth {
+		return tracebackDeeper(n+1) + 1
+	}
+	t := time.Now()
+	for i := 0; i < ntraceback; i++ {
+		if runtime.Callers(1, pcs[:]) != tracebackDepth {
+			fatal("traceback: frames are missing")
+		}
+	}
+	per("traceback", time.Since(t), ntraceback*tracebackDepth)
+	return 0
+}
+
+func traceback() {
+	tracebackDeeper = tracebackFrame
+	tracebackFrame(0)
+}
+
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
 		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "skynet": skynet,
 		"sieve": sieve, "parked": parked, "idle": idle,
+		"traceback": traceback,
 	}
 	if len(os.Args) == 2 && benches[os.Args[1]] != nil {
 		benches[os.Args[1]]()

@@ -5,7 +5,7 @@
 #	bench/run.sh [-s] [NAME...]
 #
 # Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked
-# idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
+# traceback idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
 # the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
 # only their ratio is to be trusted on a machine that does other things too.
 # -s also counts the futex calls of one run of each (needs strace).
@@ -30,7 +30,7 @@ if [ -z "${GO+set}" ]; then # GO= in the environment: without Go
 fi
 # What hosted and pure programs are linked with; the order matters, librt0.a is before the libc.
 HOSTED_LIBS="-Wl,--wrap=main $LIB/rt0_main.o $LIB/librt0.a -lpthread -ldl"
-PURE_LIBS="-ffreestanding -nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code $LIB/rt0_pure.o $LIB/librt0.a"
+PURE_LIBS="-ffreestanding -nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code -Wl,--eh-frame-hdr $LIB/rt0_pure.o $LIB/librt0.a"
 
 usage='usage: bench/run.sh [-s] [NAME...]'
 futexes=
@@ -41,7 +41,7 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked idle'
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex skynet sieve parked traceback idle'
 names=${*:-$all}
 
 if [ ! -f "$LIB/librt0.a" ]; then

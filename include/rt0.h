@@ -364,6 +364,43 @@ enum { RT0_NOSCAN = 1 }; // the memory will hold no pointers
 RT0_API void *rt0_alloc(size_t size, int flags);
 RT0_API void rt0_free(void *p); // p from rt0_alloc, or NULL
 
+// ---- Stacks and symbols ----------------------------------------------------------------------
+
+// rt0_callers stores the addresses that the calling function and its callers return to, innermost
+// first, at most n of them; skip 0 begins with the function that calls rt0_callers, 1 with its
+// caller. Inlined functions share an address. A frame above that the tables do not know ends it.
+// Returns  how many.
+// Context  anywhere, a signal handler too.
+RT0_API int rt0_callers(int skip, uintptr_t *pcs, int n);
+
+// A function as rt0_pc_symbol tells it.
+typedef struct rt0_symbol {
+	const char *func; // NULL: not known. The texts stay valid
+	const char *file; // NULL: not known
+	int line;         // 0: not known
+	uintptr_t entry;  // where the function begins; 0: it is inlined there
+} rt0_symbol;
+
+// rt0_pc_symbol tells which function pc, as rt0_callers stores it, is in, by the symbols and the
+// debug information of the file that it was loaded from: the functions that are inlined there,
+// innermost first, and last the one that has a frame. At most n are stored in sym.
+// Returns  how many there are, 16 at most; 0: nothing is known.
+// Context  anywhere. The first question about an address reads files.
+RT0_API int rt0_pc_symbol(uintptr_t pc, rt0_symbol *sym, int n);
+
+// rt0_stack writes the traceback of the calling goroutine, as a panic would print it, into buf; if
+// all is set, that of every other goroutine behind it. What does not fit into n bytes is dropped;
+// the text ends with a 0.
+// Returns  its length; 0 elsewhere than on a goroutine.
+// Blocks   all: until every running goroutine has stopped, and the others while it is made.
+// Context  goroutine.
+RT0_API size_t rt0_stack(char *buf, size_t n, bool all);
+
+// rt0_set_traceback sets what is printed when the program dies, as the variable GOTRACEBACK: "none",
+// "single", "all", "system" or "crash". It never shows less than the variable asks for.
+// Context  anywhere, a signal handler too.
+RT0_API void rt0_set_traceback(const char *level);
+
 // ---- Time, output, environment, exit: what a program without a libc needs ----------------------
 
 RT0_API int64_t rt0_nanotime(void); // monotonic, ns; anywhere

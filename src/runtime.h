@@ -262,7 +262,7 @@ void runtime_wakesysmon(void);
 // ---- preempt.c ----
 struct ucontext;
 int64_t runtime_slice(void);
-bool runtime_preemptone(struct p *pp, bool async);
+bool runtime_preemptone(struct p *pp, bool async, bool have);
 void runtime_preemptall(void);
 void runtime_preemptself(void);
 void runtime_preemptinit(void);
@@ -340,6 +340,8 @@ extern void (*runtime_sigprof)(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct 
 // print: without allocation, to fd 2, safe in throw and signal handlers. %d %u %x %p %s %c as
 // printf with l, ll, z; nothing else.
 void runtime_print(const char *fmt, ...) PRINTF(1, 2);
+void runtime_vprint(const char *fmt, __builtin_va_list ap);
+extern int64_t runtime_stderrwait; // ns, how long a print waits for who reads stderr
 void runtime_printlock(void); // recursive for one m
 void runtime_printunlock(void);
 int runtime_snprintf(char *buf, size_t n, const char *fmt, ...) PRINTF(3, 4);
@@ -350,7 +352,7 @@ bool runtime_hasprefix(const char *s, const char *prefix);
 
 // ---- diag ----
 struct frame {
-	uintptr_t pc, sp, bp; // bp: the frame's own rbp; sp 0: not known
+	uintptr_t pc, sp, bp; // bp: rbp there; sp 0: not known
 };
 // traceback prints the stack of gp from (pc, sp, bp) on; frames of the runtime only at level 2.
 // pc is where a call returns to (sp 0: not known); tracebacktrap's is where a signal stopped.
@@ -359,13 +361,33 @@ void runtime_tracebacktrap(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *g
 void runtime_tracebackg(struct g *gp); // header and stack of a goroutine that is not running
 void runtime_tracebackothers(struct g *me);
 void runtime_goroutineheader(struct g *gp);
-int runtime_callers(uintptr_t pc, uintptr_t bp, struct stack bounds, uintptr_t *pcs, int n);
+// callers stores f's pc and then what it and its callers return to, at most n. Signal-safe. bounds: memory
+// that stays mapped during the call, read directly; all other is read by the kernel's leave.
+int runtime_callers(struct frame f, struct stack bounds, uintptr_t *pcs, int n); // unwind.c
+struct ucontext;
+void runtime_dumpregs(struct ucontext *ctx); // debug.c: as Go prints them after a fatal signal
+// goodg: gp may be the current g, as far as memory tells; badg reports one that cannot. For signal handlers.
+bool runtime_goodg(struct g *gp);
+RT0_NORETURN void runtime_badg(uint32_t sig, struct ucontext *ctx, struct g *gp);
+// Registers by DWARF's numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15, rip.
+struct cfiregs {
+	uintptr_t r[17];
+};
+// cfistep goes one frame outwards by the unwind tables: CFI_DONE; CFI_OUTERMOST: there is none;
+// CFI_TRAP: done, and a signal stopped the frame that regs are now of, so its rip is exact (the next
+// step has isret false). < 0: cannot, no table or damage. Signal-safe; no lock, no allocation.
+enum { CFI_DONE = 0, CFI_OUTERMOST = 1, CFI_TRAP = 2 };
+int runtime_cfistep(struct cfiregs *regs, bool isret, uintptr_t lo, uintptr_t hi, uintptr_t *cfa);
 struct symline {
 	const char *name, *file; // NULL: not known. They stay valid
 	uintptr_t entry;         // start of the function
 	int32_t line;            // 0: not known
 };
 bool runtime_funcline(uintptr_t pc, struct symline *out); // symtab.c
+// saferead copies n bytes from addr, which may be any value. False: not all of it is readable.
+bool runtime_saferead(void *to, uintptr_t addr, size_t n);
+enum { MAXINLINED = 16 }; // functions at one pc that we tell apart
+int runtime_funcframes(uintptr_t pc, struct symline out[MAXINLINED]);
 void runtime_schedtrace(bool detailed);
 void runtime_bootmark(const char *step); // ends the step before, starts this one; NULL: the last
 void runtime_bootmark2(const char *step, const char *name); // step and name make one text; both stay

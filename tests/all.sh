@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, C++, symbols and the models.
+# programs, examples, installation, gdb, C++, symbols and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -247,6 +247,7 @@ step header cxx
 step rt0 command_rt0
 step examples examples
 step install installation
+step gdb tests/gdb.sh build/gcc-d0 gcc
 step clang config CC=clang
 step clang-symbols "${make[@]}" lint-symbols CC=clang
 step gcc-debug3 config CC=gcc DEBUG=3

@@ -59,10 +59,12 @@ template "$pkg/rt0.pc.in" "$lib/pkgconfig/rt0.pc"
 template "$pkg/rt0-lib.pc.in" "$lib/pkgconfig/rt0-lib.pc"
 template "$pkg/rt0Config.cmake.in" "$lib/cmake/rt0/rt0Config.cmake"
 template "$pkg/rt0ConfigVersion.cmake.in" "$lib/cmake/rt0/rt0ConfigVersion.cmake"
+file 644 src/diag/gdb.py "$prefix/share/rt0/gdb.py"
 file 644 LICENSE "$prefix/share/doc/rt0/LICENSE"
 
 if [ "$verb" = uninstall ]; then
-	for d in "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/doc/rt0"; do
+	for d in "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/rt0" \
+		"$prefix/share/doc/rt0"; do
 		rmdir "$dest$d" 2>/dev/null || :
 	done
 fi

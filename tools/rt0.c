@@ -27,12 +27,13 @@
 #endif
 
 // A goroutine's stack ends in a guard of a few pages: the compiler must touch every page of a big
-// frame, in order. Frame pointers are how tracebacks walk.
-#define CFLAGS_ALL "-O2 -g -fno-omit-frame-pointer -fstack-clash-protection"
+// frame, in order. Frame pointers are how tracebacks walk, unwind tables how recover finds the caller
+// (clang makes none for freestanding code on its own).
+#define CFLAGS_ALL "-O2 -g -fno-omit-frame-pointer -fasynchronous-unwind-tables -fstack-clash-protection"
 // Freestanding, main returns no 0 by itself: the warning tells who relied on it.
 #define CFLAGS_PURE "-ffreestanding -fno-stack-protector -Wreturn-type"
 // One segment for headers, text and constants: fewer mappings and page faults at exec.
-#define LDFLAGS_PURE "-nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code"
+#define LDFLAGS_PURE "-nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code -Wl,--eh-frame-hdr"
 // Plugins use the runtime of their host: all of the public API, whatever the host itself calls.
 // Linking the archive whole adds 10 KB and no time at start that could be measured.
 #define LDFLAGS_HOSTED "-Wl,--wrap=main -Wl,--export-dynamic-symbol=rt0_*"

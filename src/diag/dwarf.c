@@ -11,48 +11,7 @@
 // possible run is linear in the size of .debug_line, which symtab.c limits.
 // Caller of everything here: symtab.c, with symlock held. Scratch buffers are static for that
 // reason, and because the stack of a crash handler is small.
-#include "symtab.h"
-
-enum {
-	DW_AT_stmt_list = 0x10,
-	DW_AT_comp_dir = 0x1b,
-	DW_LNCT_path = 1,
-	DW_LNCT_directory_index = 2,
-	DW_UT_compile = 1,
-	DW_UT_partial = 3,
-	DW_FORM_addr = 0x01,
-	DW_FORM_block2 = 0x03,
-	DW_FORM_block4,
-	DW_FORM_data2,
-	DW_FORM_data4,
-	DW_FORM_data8,
-	DW_FORM_string,
-	DW_FORM_block,
-	DW_FORM_block1,
-	DW_FORM_data1,
-	DW_FORM_flag,
-	DW_FORM_sdata,
-	DW_FORM_strp,
-	DW_FORM_udata,
-	DW_FORM_sec_offset = 0x17,
-	DW_FORM_exprloc,
-	DW_FORM_flag_present,
-	DW_FORM_strx,
-	DW_FORM_addrx,
-	DW_FORM_data16 = 0x1e,
-	DW_FORM_line_strp,
-	DW_FORM_implicit_const = 0x21,
-	DW_FORM_loclistx,
-	DW_FORM_rnglistx,
-	DW_FORM_strx1 = 0x25,
-	DW_FORM_strx2,
-	DW_FORM_strx3,
-	DW_FORM_strx4,
-	DW_FORM_addrx1,
-	DW_FORM_addrx2,
-	DW_FORM_addrx3,
-	DW_FORM_addrx4,
-};
+#include "dwarf.h"
 
 enum {
 	DIEWINDOW = 2048,
@@ -65,100 +24,8 @@ enum {
 static uint8_t diewindow[DIEWINDOW], abbrevwindow[ABBREVWINDOW]; // symlock
 static char strwindow[PATHMAX_];                                 // symlock
 
-// ---- A cursor that cannot leave its bytes ----
-
-struct cur {
-	const uint8_t *p, *end;
-	bool bad; // ran past the end: all that was read since is zero
-};
-
-static const uint8_t *
-take(struct cur *c, uint64_t n)
-{
-	if (n > (uint64_t)(c->end - c->p)) {
-		c->bad = true;
-		c->p = c->end;
-		return NULL;
-	}
-	const uint8_t *p = c->p;
-	c->p += n;
-	return p;
-}
-
-static uint64_t
-fixed(struct cur *c, unsigned n)
-{
-	const uint8_t *p = take(c, n);
-	uint64_t v = 0;
-	if (p != NULL)
-		for (unsigned i = 0; i < n && i < 8; i++)
-			v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
-static uint64_t
-uleb(struct cur *c)
-{
-	uint64_t v = 0;
-	for (unsigned shift = 0; c->p < c->end; shift += 7) {
-		uint8_t b = *c->p++;
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		if ((b & 0x80) == 0)
-			return v;
-	}
-	c->bad = true;
-	return 0;
-}
-
-static int64_t
-sleb(struct cur *c)
-{
-	uint64_t v = 0;
-	unsigned shift = 0;
-	while (c->p < c->end) {
-		uint8_t b = *c->p++;
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		shift += 7;
-		if ((b & 0x80) == 0) {
-			if (shift < 64 && (b & 0x40) != 0)
-				v |= ~0ull << shift;
-			return (int64_t)v;
-		}
-	}
-	c->bad = true;
-	return 0;
-}
-
-static const char *
-string(struct cur *c)
-{
-	const uint8_t *s = c->p;
-	while (c->p < c->end)
-		if (*c->p++ == 0)
-			return (const char *)s;
-	c->bad = true;
-	return "";
-}
-
-// unitlength reads the length at the head of a unit; *offsize becomes 8 in 64-bit DWARF.
-static uint64_t
-unitlength(struct cur *c, unsigned *offsize)
-{
-	uint64_t n = fixed(c, 4);
-	*offsize = 4;
-	if (n == 0xffffffff) {
-		n = fixed(c, 8);
-		*offsize = 8;
-	}
-	return n;
-}
-
-// stringat returns the string at off in a section: in place if the section is one that we have
-// whole, else a copy. NULL: none there, or it does not end.
-static const char *
-stringat(struct module *m, enum sectionid s, uint64_t off)
+const char *
+runtime_dwarfstring(struct module *m, enum sectionid s, uint64_t off)
 {
 	if (s == SEC_LINESTR) {
 		size_t size;
@@ -176,18 +43,14 @@ stringat(struct module *m, enum sectionid s, uint64_t off)
 	return NULL;
 }
 
-// An attribute's value: text for strings that we can follow, num for constants and offsets.
-struct value {
-	const char *text;
-	uint64_t num;
-};
-
-// formvalue reads one value. False: a form that we do not know, so that its size is unknown too.
-// want: follow string references (that may cost a read of the file).
-static bool
-formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsigned addrsize,
-    bool want, struct value *v)
+bool
+runtime_formvalue(struct module *m, struct cur *c, uint64_t form, const struct unit *u, bool want,
+    struct value *v)
 {
+	unsigned offsize = u->offsize, addrsize = u->addrsize;
+	if (form == DW_FORM_indirect)
+		form = uleb(c); // once: a second one is not known, and ends here
+	v->form = form;
 	v->text = NULL;
 	v->num = 0;
 	switch (form) {
@@ -198,11 +61,13 @@ formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsi
 	case DW_FORM_flag:
 	case DW_FORM_strx1:
 	case DW_FORM_addrx1:
+	case DW_FORM_ref1:
 		v->num = fixed(c, 1);
 		break;
 	case DW_FORM_data2:
 	case DW_FORM_strx2:
 	case DW_FORM_addrx2:
+	case DW_FORM_ref2:
 		v->num = fixed(c, 2);
 		break;
 	case DW_FORM_strx3:
@@ -212,9 +77,14 @@ formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsi
 	case DW_FORM_data4:
 	case DW_FORM_strx4:
 	case DW_FORM_addrx4:
+	case DW_FORM_ref4:
+	case DW_FORM_ref_sup4:
 		v->num = fixed(c, 4);
 		break;
 	case DW_FORM_data8:
+	case DW_FORM_ref8:
+	case DW_FORM_ref_sig8:
+	case DW_FORM_ref_sup8:
 		v->num = fixed(c, 8);
 		break;
 	case DW_FORM_data16:
@@ -228,9 +98,16 @@ formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsi
 	case DW_FORM_addrx:
 	case DW_FORM_loclistx:
 	case DW_FORM_rnglistx:
+	case DW_FORM_ref_udata:
 		v->num = uleb(c);
 		break;
+	case DW_FORM_ref_addr: // an address in version 2
+		v->num = fixed(c, u->version == 2 ? addrsize : offsize);
+		break;
 	case DW_FORM_sec_offset:
+	case DW_FORM_strp_sup:
+	case DW_FORM_GNU_ref_alt:
+	case DW_FORM_GNU_strp_alt:
 		v->num = fixed(c, offsize);
 		break;
 	case DW_FORM_flag_present:
@@ -243,7 +120,7 @@ formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsi
 	case DW_FORM_line_strp:
 		v->num = fixed(c, offsize);
 		if (want && !c->bad)
-			v->text = stringat(m, form == DW_FORM_strp ? SEC_STR : SEC_LINESTR, v->num);
+			v->text = runtime_dwarfstring(m, form == DW_FORM_strp ? SEC_STR : SEC_LINESTR, v->num);
 		break;
 	case DW_FORM_block1:
 		take(c, fixed(c, 1));
@@ -264,13 +141,7 @@ formvalue(struct module *m, struct cur *c, uint64_t form, unsigned offsize, unsi
 	return !c->bad;
 }
 
-// ---- .debug_info: a unit's line program and directory, from its first entry alone ----
-
-struct unit {
-	uint64_t next;       // offset of the unit behind it
-	uint64_t stmt;       // offset in .debug_line; UINT64_MAX: none
-	const char *compdir; // NULL: not known. Lives in diewindow or for ever
-};
+// ---- .debug_info: what a unit's first entry says of it ----
 
 // abbrevfind moves c to the attribute list of an abbreviation. False: not in our window.
 static bool
@@ -297,53 +168,109 @@ abbrevfind(struct module *m, uint64_t off, uint64_t code, struct cur *c)
 	return false;
 }
 
-// parseunit reads the unit at off. False: there is no unit there that we can step over.
-static bool
-parseunit(struct module *m, uint64_t off, struct unit *u)
+// unitaddr is the address that v, of a form for addresses, stands for; 0: there is none.
+uint64_t
+runtime_unitaddr(struct module *m, const struct unit *u, const struct value *v)
 {
-	size_t n = runtime_elfwindow(m, SEC_INFO, off, diewindow, sizeof(diewindow));
-	struct cur c = {diewindow, diewindow + n, false};
-	unsigned offsize, addrsize;
-	uint64_t len = unitlength(&c, &offsize);
-	u->next = off + (uint64_t)(c.p - diewindow) + len;
-	u->stmt = UINT64_MAX;
-	u->compdir = NULL;
-	if (c.bad || len == 0 || u->next <= off)
-		return false;
-	uint64_t version = fixed(&c, 2), abbrev, type = DW_UT_compile;
-	if (version >= 5) {
-		type = fixed(&c, 1);
-		addrsize = (unsigned)fixed(&c, 1);
-		abbrev = fixed(&c, offsize);
-	} else {
-		abbrev = fixed(&c, offsize);
-		addrsize = (unsigned)fixed(&c, 1);
-	}
-	if (version < 2 || version > 5 || (type != DW_UT_compile && type != DW_UT_partial))
-		return true;
-	uint64_t code = uleb(&c);
-	struct cur a;
-	if (c.bad || code == 0 || !abbrevfind(m, abbrev, code, &a))
-		return true;
-	for (;;) {
-		uint64_t at = uleb(&a), form = uleb(&a);
-		struct value v;
-		if (form == DW_FORM_implicit_const)
-			sleb(&a);
-		if ((at | form) == 0 || a.bad)
-			return true;
-		if (!formvalue(m, &c, form, offsize, addrsize, at == DW_AT_comp_dir, &v))
-			return true;
-		if (at == DW_AT_stmt_list)
-			u->stmt = v.num;
-		else if (at == DW_AT_comp_dir)
-			u->compdir = v.text;
+	uint8_t b[8];
+	if (v->form == 0 || v->form == DW_FORM_addr)
+		return v->form == 0 ? 0 : v->num;
+	uint64_t off = u->addrbase + v->num * 8;
+	if (u->addrsize != 8 || v->num > UINT32_MAX ||
+	    runtime_elfwindow(m, SEC_ADDR, off, b, sizeof(b)) != sizeof(b))
+		return 0;
+	struct cur c = {b, b + sizeof(b), false};
+	return fixed(&c, 8);
+}
+
+// highaddr is the end of a range that starts at low: an address, or a distance.
+uint64_t
+runtime_highaddr(struct module *m, const struct unit *u, uint64_t low, const struct value *v)
+{
+	bool addr = v->form == DW_FORM_addr || v->form == DW_FORM_addrx ||
+	    (v->form >= DW_FORM_addrx1 && v->form <= DW_FORM_addrx4);
+	return addr ? runtime_unitaddr(m, u, v) : low + v->num;
+}
+
+// rootattr notes one attribute of a unit's first entry.
+static void
+rootattr(struct unit *u, uint64_t at, const struct value *v, struct value *low, struct value *high)
+{
+	switch (at) {
+	case DW_AT_stmt_list:
+		u->stmt = v->num;
+		break;
+	case DW_AT_comp_dir:
+		u->compdir = v->text;
+		break;
+	case DW_AT_low_pc:
+		*low = *v;
+		break;
+	case DW_AT_high_pc:
+		*high = *v;
+		break;
+	case DW_AT_ranges:
+		u->ranges = v->num;
+		u->rangesform = v->form;
+		break;
+	case DW_AT_str_offsets_base:
+		u->strbase = v->num;
+		break;
+	case DW_AT_addr_base:
+		u->addrbase = v->num;
+		break;
+	case DW_AT_rnglists_base:
+		u->rngbase = v->num;
+		break;
 	}
 }
 
-// aranges finds the unit that covers vaddr; the result is its offset in .debug_info.
-static bool
-aranges(struct module *m, uint64_t vaddr, uint64_t *info)
+bool
+runtime_parseunit(struct module *m, uint64_t off, struct unit *u)
+{
+	size_t n = runtime_elfwindow(m, SEC_INFO, off, diewindow, sizeof(diewindow));
+	struct cur c = {diewindow, diewindow + n, false};
+	*u = (struct unit){.off = off, .stmt = UINT64_MAX};
+	uint64_t len = unitlength(&c, &u->offsize);
+	u->next = off + (uint64_t)(c.p - diewindow) + len;
+	if (c.bad || len == 0 || u->next <= off)
+		return false;
+	uint64_t type = DW_UT_compile;
+	u->version = (unsigned)fixed(&c, 2);
+	if (u->version >= 5) {
+		type = fixed(&c, 1);
+		u->addrsize = (unsigned)fixed(&c, 1);
+		u->abbrev = fixed(&c, u->offsize);
+	} else {
+		u->abbrev = fixed(&c, u->offsize);
+		u->addrsize = (unsigned)fixed(&c, 1);
+	}
+	if (u->version < 2 || u->version > 5 || (type != DW_UT_compile && type != DW_UT_partial))
+		return true;
+	u->die = off + (uint64_t)(c.p - diewindow);
+	uint64_t code = uleb(&c);
+	struct cur a;
+	if (c.bad || code == 0 || !abbrevfind(m, u->abbrev, code, &a))
+		return true;
+	struct value v, low = {.form = 0}, high = {.form = 0};
+	for (;;) {
+		uint64_t at = uleb(&a), form = uleb(&a);
+		if (form == DW_FORM_implicit_const)
+			sleb(&a);
+		if ((at | form) == 0 || a.bad)
+			break;
+		if (!runtime_formvalue(m, &c, form, u, at == DW_AT_comp_dir, &v))
+			break;
+		rootattr(u, at, &v, &low, &high);
+	}
+	// Only now are the bases known that an index is relative to.
+	u->lowpc = runtime_unitaddr(m, u, &low);
+	u->highpc = runtime_highaddr(m, u, u->lowpc, &high);
+	return true;
+}
+
+bool
+runtime_aranges(struct module *m, uint64_t vaddr, uint64_t *info)
 {
 	size_t size;
 	const uint8_t *p = runtime_elfsection(m, SEC_ARANGES, &size);
@@ -381,6 +308,7 @@ struct linehdr {
 	uint8_t minlen, linerange, opbase;
 	int8_t linebase;
 	const uint8_t *oplens; // operands of standard opcode i at [i - 1]
+	struct unit form;      // what formvalue asks a unit for: the sizes
 	struct cur tables;     // directories and files
 	struct cur program;
 };
@@ -421,6 +349,8 @@ lineheader(struct cur *c, struct linehdr *h)
 	h->oplens = take(&t, h->opbase - 1u);
 	if (t.bad)
 		return true;
+	h->form = (struct unit){
+	    .version = h->version, .offsize = h->offsize, .addrsize = h->addrsize};
 	h->tables = t;
 	h->program = (struct cur){start, u.end, false};
 	return true;
@@ -431,23 +361,31 @@ struct linerow {
 	uint64_t line; // signed in spirit; unsigned, so that a damaged program may overflow it
 };
 
+bool
+runtime_growarray(void **a, size_t n, size_t *cap, size_t size, size_t limit)
+{
+	if (n < *cap)
+		return true;
+	size_t newcap = *cap == 0 ? 512 : *cap * 2;
+	if (newcap > limit)
+		return false;
+	void *p = runtime_sysAlloc(alignup(newcap * size, PAGESIZE), &memstats.other_sys);
+	if (p == NULL)
+		return false;
+	if (*cap != 0) {
+		runtime_memmove(p, *a, n * size);
+		runtime_sysFree(*a, alignup(*cap * size, PAGESIZE), &memstats.other_sys);
+	}
+	*a = p;
+	*cap = newcap;
+	return true;
+}
+
 static bool
 addseq(struct module *m, uint64_t lo, uint64_t hi, uint64_t off)
 {
-	if (m->nseqs == m->seqcap) {
-		size_t cap = m->seqcap == 0 ? 512 : m->seqcap * 2;
-		struct lineseq *s = NULL;
-		if (cap <= MAXSEQS)
-			s = runtime_sysAlloc(cap * sizeof(*s), &memstats.other_sys);
-		if (s == NULL)
-			return false;
-		for (size_t i = 0; i < m->nseqs; i++)
-			s[i] = m->seqs[i];
-		if (m->seqcap != 0)
-			runtime_sysFree(m->seqs, m->seqcap * sizeof(*s), &memstats.other_sys);
-		m->seqs = s;
-		m->seqcap = cap;
-	}
+	if (!runtime_growarray((void **)&m->seqs, m->nseqs, &m->seqcap, sizeof(*m->seqs), MAXSEQS))
+		return false;
 	m->seqs[m->nseqs++] = (struct lineseq){lo, hi, off};
 	return true;
 }
@@ -555,8 +493,7 @@ v5entry(struct module *m, struct linehdr *h, struct cur *t, struct cur fmt, unsi
 		struct value v;
 		// A form without bytes would let a damaged count loop for ever.
 		if (form == DW_FORM_flag_present || form == DW_FORM_implicit_const ||
-		    !formvalue(
-			m, t, form, h->offsize, h->addrsize, want && type == DW_LNCT_path, &v))
+		    !runtime_formvalue(m, t, form, &h->form, want && type == DW_LNCT_path, &v))
 			return false;
 		if (type == DW_LNCT_path)
 			*name = v.text;
@@ -627,7 +564,7 @@ compdirof(struct module *m, uint64_t stmt)
 {
 	uint64_t off = 0;
 	struct unit u;
-	for (int i = 0; i < MAXUNITS && parseunit(m, off, &u); i++) {
+	for (int i = 0; i < MAXUNITS && runtime_parseunit(m, off, &u); i++) {
 		if (u.stmt == stmt)
 			return u.compdir;
 		off = u.next;
@@ -672,6 +609,20 @@ v2filename(struct module *m, struct linehdr *h, uint64_t file, uint64_t stmt, co
 	return runtime_symintern(compdir, dir, name);
 }
 
+const char *
+runtime_linefile(struct module *m, const struct unit *u, uint64_t n)
+{
+	size_t size;
+	const uint8_t *p = runtime_elfsection(m, SEC_LINE, &size);
+	struct linehdr h;
+	if (p == NULL || u->stmt >= size)
+		return NULL;
+	struct cur c = {p + u->stmt, p + size, false};
+	if (!lineheader(&c, &h) || h.program.p == NULL)
+		return NULL;
+	return h.version >= 5 ? v5filename(m, &h, n) : v2filename(m, &h, n, u->stmt, u);
+}
+
 // lineat looks vaddr up in the line program at stmt; u is its unit, if that is known.
 static bool
 lineat(struct module *m, uint64_t stmt, uint64_t vaddr, const struct unit *u, const char **file,
@@ -704,7 +655,7 @@ runtime_dwarfline(struct module *m, uint64_t vaddr, const char **file, int32_t *
 	struct unit u;
 	if (m->sec[SEC_LINE].size == 0)
 		return false;
-	if (aranges(m, vaddr, &info) && parseunit(m, info, &u) && u.stmt != UINT64_MAX &&
+	if (runtime_aranges(m, vaddr, &info) && runtime_parseunit(m, info, &u) && u.stmt != UINT64_MAX &&
 	    lineat(m, u.stmt, vaddr, &u, file, line))
 		return true;
 	if (m->indexed == 0)

@@ -9,79 +9,36 @@
 // have no libc; and we run in processes that have crashed, out of memory or with a broken heap,
 // where nothing may allocate and no lock of others may be taken. All memory comes from sysAlloc.
 //
-// The file is read with pread, not mapped: a mapping of a file that somebody truncates raises
-// SIGBUS, and we are the crash handler. It is believed only if its headers and build id are
-// those in memory, so a program that was rebuilt while it runs prints addresses, not nonsense.
-// Everything read is bounds-checked, and the time is linear in sizes that are limited here.
+// Everything read is bounds-checked, and the time is linear in sizes that are limited (elf.c).
 //
 // symlock guards all state. It is not a struct mutex, since we may be anywhere: a holder that
 // crashes finds itself as the owner and gets no answer; others wait for a tenth of a second.
 // Not tried: finding modules through the dynamic linker's list (r_debug). It is quicker than
 // /proc/self/maps, but walks memory that a crash may have damaged.
-#include "symtab.h"
+#include "dwarf.h"
 
 enum {
 	NMODULES = 128,
 	NRANGES = 256,
-	NPCS = 1024, // power of two
+	NPCS = 1024,   // power of two
+	NCHAINS = 256, // power of two
 	NNAMES = 256,
 	ARENACHUNK = 64 << 10,
 	ARENAMAX = 64 << 20,    // bytes of names that we will keep
-	SECTIONMAX = 256 << 20, // bytes; larger sections are left alone
-	SYS_read = 0,
-	SYS_open = 2,
-	SYS_close = 3,
-	SYS_fstat = 5,
 	SYS_rt_sigprocmask = 14,
-	SYS_pread64 = 17,
 	SYS_getpid = 39,
 	SYS_process_vm_readv = 310,
-	O_RDONLY_SAFE = 02000000 | 04000 | 0400, // O_CLOEXEC, O_NONBLOCK (a fifo), O_NOCTTY
 	EFAULT = 14,
-	EINTR = 4,
 };
 
-// The ELF-64 structures, as the gABI has them; <elf.h> belongs to the libc.
-struct ehdr {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, phoff, shoff;
-	uint32_t flags;
-	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-struct phdr {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-struct shdr {
-	uint32_t name, type;
-	uint64_t flags, addr, offset, size;
-	uint32_t link, info;
-	uint64_t addralign, entsize;
-};
+// A symbol, as the gABI has it; <elf.h> belongs to the libc.
 struct sym {
 	uint32_t name;
 	uint8_t info, other;
 	uint16_t shndx;
 	uint64_t value, size;
 };
-enum {
-	PT_LOAD = 1,
-	PT_NOTE = 4,
-	SHT_SYMTAB = 2,
-	SHT_NOBITS = 8,
-	SHT_DYNSYM = 11,
-	SHF_COMPRESSED = 0x800
-};
 enum { STT_NOTYPE = 0, STT_FUNC = 2, STT_GNU_IFUNC = 10 };
-
-struct kstat {
-	uint64_t dev, ino, nlink;
-	uint32_t mode, uid, gid, pad;
-	uint64_t rdev, size, blksize, blocks, atime, atimens, mtime, mtimens, ctime, ctimens;
-	uint64_t unused[3];
-};
 
 // An executable mapping.
 struct range {
@@ -99,6 +56,13 @@ struct pcentry {
 	struct symline line;
 };
 
+// What is inlined at a pc; of the frames, the last is the function that is really there.
+struct chain {
+	uintptr_t pc;
+	int n;
+	struct symline frame[MAXINLINED];
+};
+
 struct name {
 	struct name *next;
 	uint32_t hash;
@@ -110,13 +74,14 @@ static struct module modules[NMODULES];
 static struct range ranges[NRANGES];
 static int nmodules, nranges;
 static struct pcentry pcs[NPCS];
+static struct chain chains[NCHAINS];
 static struct name *names[NNAMES];
 static char *arena;
 static size_t arenaleft, arenatotal;
-static uint8_t scratch[4096], scratch2[4096];
 static char pathbuf[4096];
 // atomic:
 static uint32_t symlockowner; // thread id; 0: free
+static uint32_t stuckowner;   // one that has been waited for in vain: not again
 
 static bool
 lock(void)
@@ -124,12 +89,17 @@ lock(void)
 	uint32_t me = (uint32_t)runtime_gettid();
 	for (int i = 0; i < 1000; i++) {
 		// Acquire: pairs with the release in unlock.
-		if (atomic_casacq(&symlockowner, 0, me))
+		if (atomic_casacq(&symlockowner, 0, me)) {
+			if (atomic_loadrlx(&stuckowner) != 0)
+				atomic_storerlx(&stuckowner, 0);
 			return true;
-		if (atomic_loadrlx(&symlockowner) == me)
+		}
+		uint32_t owner = atomic_loadrlx(&symlockowner);
+		if (owner == me || (owner != 0 && owner == atomic_loadrlx(&stuckowner)))
 			return false;
 		runtime_usleep(100);
 	}
+	atomic_storerlx(&stuckowner, atomic_loadrlx(&symlockowner));
 	return false;
 }
 
@@ -137,16 +107,6 @@ static void
 unlock(void)
 {
 	atomic_storerel(&symlockowner, 0);
-}
-
-static long
-sys(long nr, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
-{
-	long r;
-	do
-		r = runtime_sys(nr, (long)a, (long)b, (long)c, (long)d, 0, 0);
-	while (r == -EINTR);
-	return r;
 }
 
 bool
@@ -244,223 +204,6 @@ runtime_symintern(const char *a, const char *b, const char *c)
 	return internbytes(pathbuf, n);
 }
 
-// ---- Reading the ELF file ----
-
-static bool
-preadall(int fd, void *to, size_t n, uint64_t off)
-{
-	for (uint8_t *p = to; n > 0;) {
-		long r = sys(SYS_pread64, (uintptr_t)fd, (uintptr_t)p, n, off);
-		if (r <= 0)
-			return false;
-		p += r;
-		n -= (size_t)r;
-		off += (uint64_t)r;
-	}
-	return true;
-}
-
-static bool
-openfile(struct module *m, const char *path)
-{
-	struct kstat st;
-	long fd = sys(SYS_open, (uintptr_t)path, O_RDONLY_SAFE, 0, 0);
-	if (fd < 0)
-		return false;
-	// Not a regular file: reading it might block, or never end.
-	if (sys(SYS_fstat, (uintptr_t)fd, (uintptr_t)&st, 0, 0) < 0 ||
-	    (st.mode & 0170000) != 0100000) {
-		sys(SYS_close, (uintptr_t)fd, 0, 0, 0);
-		return false;
-	}
-	if (m->size == 0) {
-		m->dev = st.dev;
-		m->ino = st.ino;
-		m->size = st.size;
-		m->mtime = st.mtime;
-	}
-	if (m->dev != st.dev || m->ino != st.ino || m->size != st.size || m->mtime != st.mtime) {
-		sys(SYS_close, (uintptr_t)fd, 0, 0, 0);
-		return false;
-	}
-	m->fd = (int)fd;
-	return true;
-}
-
-// modopen makes m->fd good for this lookup: modclose ends it.
-static bool
-modopen(struct module *m)
-{
-	return m->fd >= 0 || openfile(m, m->exe ? "/proc/self/exe" : m->path);
-}
-
-static void
-modclose(struct module *m)
-{
-	if (m != NULL && m->fd >= 0) {
-		sys(SYS_close, (uintptr_t)m->fd, 0, 0, 0);
-		m->fd = -1;
-	}
-}
-
-const uint8_t *
-runtime_elfsection(struct module *m, enum sectionid s, size_t *size)
-{
-	struct elfsection *e = &m->sec[s];
-	*size = e->size;
-	if (e->p != NULL || e->size == 0)
-		return e->p;
-	uint8_t *p = NULL;
-	if (e->size <= SECTIONMAX && modopen(m))
-		p = runtime_sysAlloc(alignup(e->size, PAGESIZE), &memstats.other_sys);
-	if (p != NULL && !preadall(m->fd, p, e->size, e->off)) {
-		runtime_sysFree(p, alignup(e->size, PAGESIZE), &memstats.other_sys);
-		p = NULL;
-	}
-	e->p = p;
-	if (p == NULL)
-		*size = e->size = 0;
-	return p;
-}
-
-size_t
-runtime_elfwindow(struct module *m, enum sectionid s, uint64_t off, void *to, size_t n)
-{
-	struct elfsection *e = &m->sec[s];
-	if (off >= e->size || !modopen(m))
-		return 0;
-	if (n > e->size - off)
-		n = e->size - off;
-	return preadall(m->fd, to, n, e->off + off) ? n : 0;
-}
-
-static void
-wantsection(struct module *m, const struct shdr *sh, enum sectionid s)
-{
-	if (sh->type == SHT_NOBITS || (sh->flags & SHF_COMPRESSED) != 0)
-		return;
-	if (sh->offset > m->size || sh->size > m->size - sh->offset)
-		return;
-	m->sec[s] = (struct elfsection){sh->offset, sh->size, NULL};
-}
-
-static void
-readsections(struct module *m, const struct ehdr *eh)
-{
-	static const struct {
-		const char *name;
-		enum sectionid id;
-	} wanted[] = {
-	    {".debug_line", SEC_LINE},
-	    {".debug_line_str", SEC_LINESTR},
-	    {".debug_aranges", SEC_ARANGES},
-	    {".debug_info", SEC_INFO},
-	    {".debug_abbrev", SEC_ABBREV},
-	    {".debug_str", SEC_STR},
-	};
-	struct shdr sh;
-	uint32_t symtype = 0, symlink = 0;
-	if (eh->shentsize != sizeof(sh) || eh->shstrndx >= eh->shnum)
-		return;
-	if (!preadall(m->fd, &sh, sizeof(sh), eh->shoff + eh->shstrndx * sizeof(sh)))
-		return;
-	// Section names beyond the first 4 KiB are not looked at: ours come early in the file.
-	size_t nstr = sh.size < sizeof(scratch2) - 1 ? sh.size : sizeof(scratch2) - 1;
-	if (sh.type == SHT_NOBITS || !preadall(m->fd, scratch2, nstr, sh.offset))
-		return;
-	scratch2[nstr] = 0;
-	enum { BATCH = sizeof(scratch) / sizeof(sh) };
-	for (uint32_t i = 0; i < eh->shnum; i++) {
-		if (i % BATCH == 0) {
-			uint32_t n = eh->shnum - i < BATCH ? eh->shnum - i : BATCH;
-			if (!preadall(m->fd, scratch, n * sizeof(sh), eh->shoff + i * sizeof(sh)))
-				return;
-		}
-		runtime_memmove(&sh, scratch + i % BATCH * sizeof(sh), sizeof(sh));
-		if (sh.type == SHT_SYMTAB || (sh.type == SHT_DYNSYM && symtype == 0)) {
-			m->sec[SEC_SYM].size = 0;
-			wantsection(m, &sh, SEC_SYM);
-			symtype = sh.type;
-			symlink = sh.link;
-		}
-		if (sh.name >= nstr)
-			continue;
-		for (size_t k = 0; k < NELEM(wanted); k++)
-			if (runtime_strcmp((char *)scratch2 + sh.name, wanted[k].name) == 0)
-				wantsection(m, &sh, wanted[k].id);
-	}
-	if (symtype != 0 && symlink < eh->shnum &&
-	    preadall(m->fd, &sh, sizeof(sh), eh->shoff + symlink * sizeof(sh)))
-		wantsection(m, &sh, SEC_SYMSTR);
-}
-
-// sameinmemory compares [off, off+n) of the file with memory, where the file begins at base.
-// base 0: nothing to compare with (tests).
-static bool
-sameinmemory(struct module *m, uintptr_t base, uint64_t off, size_t n)
-{
-	static uint8_t file[1024], mem[1024]; // symlock
-	if (n > sizeof(file))
-		n = sizeof(file);
-	if (base == 0)
-		return true;
-	if (!preadall(m->fd, file, n, off) || !runtime_saferead(mem, base + off, n))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (file[i] != mem[i])
-			return false;
-	return true;
-}
-
-// readheaders fills m from the open file. [base, base+len) is the mapping of the file's start.
-static bool
-readheaders(struct module *m, uintptr_t base, size_t len)
-{
-	struct ehdr eh;
-	struct phdr ph;
-	static const uint8_t magic[6] = {0x7f, 'E', 'L', 'F', 2, 1}; // 64 bits, little endian
-	if (!preadall(m->fd, &eh, sizeof(eh), 0) || !sameinmemory(m, base, 0, sizeof(eh)))
-		return false;
-	for (size_t i = 0; i < sizeof(magic); i++)
-		if (eh.ident[i] != magic[i])
-			return false;
-	if (eh.machine != 62 || eh.phentsize != sizeof(ph))
-		return false;
-	m->nload = 0;
-	for (uint32_t i = 0; i < eh.phnum && i < 64; i++) {
-		uint64_t off = eh.phoff + i * sizeof(ph);
-		if (!preadall(m->fd, &ph, sizeof(ph), off))
-			return false;
-		if (off < len && !sameinmemory(m, base, off, sizeof(ph)))
-			return false;
-		if (ph.type == PT_NOTE && ph.offset < len && ph.filesz <= len - ph.offset &&
-		    !sameinmemory(m, base, ph.offset, ph.filesz))
-			return false;
-		if (ph.type == PT_LOAD && m->nload < NELEM(m->load))
-			m->load[m->nload++] = (struct elfload){ph.offset, ph.filesz, ph.vaddr};
-	}
-	readsections(m, &eh); // without sections it can still tell addresses
-	return true;
-}
-
-static void
-modload(struct module *m, uintptr_t base, size_t len)
-{
-	m->fd = -1;
-	m->exe = false;
-	m->size = 0;
-	m->usable = openfile(m, m->path) && readheaders(m, base, len);
-	if (m->usable)
-		return;
-	// The path may lead to another file by now, or to none; the kernel still has the program's.
-	modclose(m);
-	for (int i = 0; i < NSEC; i++)
-		m->sec[i] = (struct elfsection){0, 0, NULL};
-	m->size = 0;
-	m->exe = true;
-	m->usable = openfile(m, "/proc/self/exe") && readheaders(m, base, len);
-}
-
 // ---- Which module: /proc/self/maps ----
 
 struct mapsline {
@@ -533,7 +276,7 @@ addrange(struct mapsline *l, const struct mapsline *base)
 		if (r->m == NULL && based && nmodules < NMODULES) {
 			r->m = &modules[nmodules++];
 			r->m->path = r->path;
-			modload(r->m, base->start, base->end - base->start);
+			runtime_modload(r->m, base->start, base->end - base->start);
 		}
 	}
 	nranges++;
@@ -550,7 +293,7 @@ findrange(uintptr_t pc, struct range **out)
 			*out = &ranges[i];
 			return PC_CODE;
 		}
-	long fd = sys(SYS_open, (uintptr_t) "/proc/self/maps", O_RDONLY_SAFE, 0, 0);
+	long fd = runtime_sysretry(NR_open, (uintptr_t) "/proc/self/maps", O_RDONLY_SAFE, 0, 0);
 	if (fd < 0)
 		return PC_UNKNOWN;
 	// Lines are put together in pathbuf; what does not fit is cut off.
@@ -560,7 +303,7 @@ findrange(uintptr_t pc, struct range **out)
 	size_t len = 0;
 	long n;
 	while (kind == PC_NOTCODE &&
-	    (n = sys(SYS_read, (uintptr_t)fd, (uintptr_t)buf, sizeof(buf), 0)) > 0) {
+	    (n = runtime_sysretry(NR_read, (uintptr_t)fd, (uintptr_t)buf, sizeof(buf), 0)) > 0) {
 		for (long i = 0; i < n && kind == PC_NOTCODE; i++) {
 			if (buf[i] != '\n') {
 				if (len < sizeof(pathbuf) - 1)
@@ -576,14 +319,14 @@ findrange(uintptr_t pc, struct range **out)
 			if (pc < l.start || pc >= l.end)
 				continue;
 			if (!l.exec) {
-				sys(SYS_close, (uintptr_t)fd, 0, 0, 0);
+				runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 				return PC_NOTCODE;
 			}
 			*out = addrange(&l, &base);
 			kind = *out != NULL ? PC_CODE : PC_UNKNOWN;
 		}
 	}
-	sys(SYS_close, (uintptr_t)fd, 0, 0, 0);
+	runtime_sysretry(NR_close, (uintptr_t)fd, 0, 0, 0);
 	return kind;
 }
 
@@ -683,30 +426,42 @@ findsym(struct module *m, uint64_t vaddr, const char **name, uint64_t *entry)
 
 // ---- The entry points ----
 
+// fileaddr finds the module of pc and the address by which its file knows pc. The file may be
+// open then: modclose it. False: *off and *r tell what is known.
+static bool
+fileaddr(uintptr_t pc, int *kind, struct range **r, uint64_t *off)
+{
+	*kind = findrange(pc, r);
+	if (*kind != PC_CODE)
+		return false;
+	*off = pc - (*r)->start + (*r)->off;
+	struct module *m = (*r)->m;
+	for (uint32_t i = 0; m != NULL && m->usable && i < m->nload; i++) {
+		struct elfload *l = &m->load[i];
+		if (*off < l->off || *off - l->off >= l->filesz)
+			continue;
+		*off = *off - l->off + l->vaddr;
+		return true;
+	}
+	return false;
+}
+
 static void
 resolve(struct pcentry *e, uintptr_t pc)
 {
 	struct range *r;
+	uint64_t entry;
 	*e = (struct pcentry){.pc = pc};
-	e->kind = findrange(pc, &r);
+	bool found = fileaddr(pc, &e->kind, &r, &e->off);
 	if (e->kind != PC_CODE)
 		return;
 	e->path = r->path;
-	uint64_t off = e->off = pc - r->start + r->off;
-	struct module *m = r->m;
-	if (m == NULL || !m->usable)
-		return;
-	for (uint32_t i = 0; i < m->nload; i++) {
-		struct elfload *l = &m->load[i];
-		if (off < l->off || off - l->off >= l->filesz)
-			continue;
-		uint64_t vaddr = e->off = off - l->off + l->vaddr, entry;
-		if (findsym(m, vaddr, &e->line.name, &entry))
-			e->line.entry = pc - (vaddr - entry);
-		runtime_dwarfline(m, vaddr, &e->line.file, &e->line.line);
-		break;
+	if (found) {
+		if (findsym(r->m, e->off, &e->line.name, &entry))
+			e->line.entry = pc - (e->off - entry);
+		runtime_dwarfline(r->m, e->off, &e->line.file, &e->line.line);
 	}
-	modclose(m);
+	runtime_modclose(r->m);
 }
 
 static struct pcentry *
@@ -728,6 +483,47 @@ runtime_funcline(uintptr_t pc, struct symline *out)
 	*out = lookup(pc)->line;
 	unlock();
 	return out->name != NULL || out->line != 0;
+}
+
+// unroll finds what is inlined at pc. Each function's line is where it calls the one before it.
+static void
+unroll(struct chain *c, uintptr_t pc)
+{
+	struct inlined in[MAXINLINED - 1];
+	struct range *r;
+	uint64_t off;
+	int kind, n = 0;
+	struct symline outer = lookup(pc)->line, at = outer;
+	if (fileaddr(pc, &kind, &r, &off))
+		n = runtime_dwarfinline(r->m, off, in, MAXINLINED - 1);
+	if (kind == PC_CODE)
+		runtime_modclose(r->m);
+	for (int i = 0; i < n; i++) {
+		c->frame[i] = (struct symline){in[i].name, at.file, 0, at.line};
+		at.file = in[i].callfile;
+		at.line = in[i].callline;
+	}
+	c->frame[n] = (struct symline){outer.name, at.file, outer.entry, at.line};
+	c->n = n + 1;
+	c->pc = pc;
+}
+
+// funcframes stores the functions that pc is in: those inlined there first, innermost first, last
+// the one that has a frame, which alone has an entry. The result is how many, 1 to MAXINLINED.
+int
+runtime_funcframes(uintptr_t pc, struct symline out[MAXINLINED])
+{
+	out[0] = (struct symline){NULL, NULL, 0, 0};
+	if (!lock())
+		return 1;
+	struct chain *c = &chains[(pc * 0x9e3779b97f4a7c15ull) >> 32 & (NCHAINS - 1)];
+	if (c->pc != pc || c->n == 0)
+		unroll(c, pc);
+	int n = c->n;
+	for (int i = 0; i < n; i++)
+		out[i] = c->frame[i];
+	unlock();
+	return n;
 }
 
 int

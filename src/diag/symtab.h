@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// symtab.h: what symtab.c, dwarf.c and traceback.c share; nobody else includes it.
+// symtab.h: what symtab.c, elf.c, dwarf.c, inline.c and traceback.c share; nobody else includes it.
 #ifndef RT0_SYMTAB_H
 #define RT0_SYMTAB_H
 
@@ -18,6 +18,10 @@ enum sectionid {
 	SEC_INFO,
 	SEC_ABBREV,
 	SEC_STR,
+	SEC_STROFF,
+	SEC_ADDR,
+	SEC_RANGES,
+	SEC_RNGLISTS,
 	NSEC,
 };
 
@@ -35,6 +39,11 @@ struct lineseq {
 	uint64_t lo, hi, off;
 };
 
+// Addresses [lo, hi) belong to the unit of .debug_info at off.
+struct unitrange {
+	uint64_t lo, hi, off;
+};
+
 // struct module is one ELF file that is mapped into the process. All of it: symlock.
 struct module {
 	const char *path;
@@ -48,17 +57,31 @@ struct module {
 	struct elfsection sec[NSEC];
 	struct lineseq *seqs;
 	size_t nseqs, seqcap;
+	uint32_t serial;   // differs for each file that has been opened (inline.c)
+	uint8_t unitindex; // 1: units is complete; 2: it is not, and never will be
+	struct unitrange *units;
+	size_t nunits, unitcap;
 };
 
 // ---- symtab.c ----
 // pcmodule says which file pc was loaded from, and where in it: the address that addr2line wants.
 enum { PC_UNKNOWN = -1, PC_NOTCODE = 0, PC_CODE = 1 };
 int runtime_pcmodule(uintptr_t pc, const char **path, uintptr_t *off);
-// saferead copies n bytes from addr, which may be any value. False: not all of it is readable.
-bool runtime_saferead(void *to, uintptr_t addr, size_t n);
+
+// ---- elf.c ----
+enum { NR_read = 0, NR_open = 2, NR_close = 3 };
+enum { O_RDONLY_SAFE = 02000000 | 04000 | 0400 }; // O_CLOEXEC, O_NONBLOCK (a fifo), O_NOCTTY
+long runtime_sysretry(long nr, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d);
+// openfile and readheaders are the two steps of modload; a mapping at 0 is compared with nothing.
+bool runtime_openfile(struct module *m, const char *path);
+bool runtime_readheaders(struct module *m, uintptr_t base, size_t len);
+// modload fills m for m->path, whose first len bytes are mapped at base.
+void runtime_modload(struct module *m, uintptr_t base, size_t len);
+void runtime_modclose(struct module *m);
 const uint8_t *runtime_elfsection(struct module *m, enum sectionid s, size_t *size);
 // elfwindow reads up to n bytes from off on in s; the result is how many.
 size_t runtime_elfwindow(struct module *m, enum sectionid s, uint64_t off, void *to, size_t n);
+// ---- symtab.c ----
 // symintern returns a copy of a, b and c joined by slashes (empty ones left out); equal texts
 // give the same copy. NULL: no memory.
 const char *runtime_symintern(const char *a, const char *b, const char *c);

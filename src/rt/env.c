@@ -309,6 +309,7 @@ enum { tracebackCrash = 1, tracebackAll = 2, tracebackShift = 2 };
 
 // What crashes before GOTRACEBACK is known is the runtime's own fault: show everything.
 static uint32_t tracebackcache = 2 << tracebackShift;
+static uint32_t tracebackenv; // what the environment asked for: rt0_set_traceback keeps it
 
 void
 runtime_settraceback(const char *level)
@@ -356,6 +357,16 @@ runtime_parsedebugvars(void)
 {
 	runtime_earlydebugvars();
 	runtime_settraceback(sched.secure ? "none" : runtime_gogetenv("GOTRACEBACK"));
+	tracebackenv = tracebackcache;
+}
+
+void
+rt0_set_traceback(const char *level)
+{
+	uint32_t env = tracebackenv, flags = tracebackCrash | tracebackAll;
+	runtime_settraceback(level);
+	uint32_t t = tracebackcache, high = t > env ? t : env;
+	tracebackcache = (high & ~flags) | ((t | env) & flags);
 }
 
 // ---- GOMAXPROCS, GOGC, GOMEMLIMIT ----

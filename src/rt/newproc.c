@@ -144,6 +144,7 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	newg->sched.sp = (uintptr_t)sp;
 	newg->startpc = (uintptr_t)fn;
 	newg->startarg = arg;
+	newg->nopreempt = newg->inthread = 0;
 	newg->gopc = callerpc;
 	newg->parentgoid = callergp->goid;
 	newg->goid = newgoid(pp);

@@ -61,21 +61,41 @@ asyncon(void)
 	return atomic_loadrlx(&sched.asyncready) && debug.asyncpreemptoff == 0;
 }
 
-// preemptM sends the signal, unless one is on its way.
-static void
-preemptM(struct m *mp)
+// recordblocked notes for the handler in which system call the thread sleeps, if it does. Whoever has set
+// signalpending may call; the handler reads before it clears that.
+static bool
+recordblocked(struct m *mp)
 {
-	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
-		return;
-	atomic_xadd(&sched.npreemptreq, 1);
-	if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) < 0)
-		atomic_storerlx(&mp->signalpending, 0); // the thread is gone
+	struct blockedcall call;
+	bool blocked = runtime_threadblocked(atomic_loadrlx(&mp->procid), &call);
+	mp->blockedcall.since = 0;
+	if (blocked) {
+		call.since = runtime_nanotime();
+		mp->blockedcall = call;
+	}
+	return blocked;
 }
 
-// preemptone asks the goroutine that pp runs to give way, by signal too if async. It may come too late or
-// hit the next one: harmless, the handler looks at stackguard0, which execute resets.
+// preemptM sends the signal, unless one is on its way. Only if the handler can do something with it: it
+// needs an m to give the p to (have), or a system call to finish.
+static void
+preemptM(struct m *mp, bool have)
+{
+	// Acquire: pairs with the handler's exchange, which has read the record.
+	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
+		return;
+	if (recordblocked(mp) || have) {
+		atomic_xadd(&sched.npreemptreq, 1);
+		if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) >= 0)
+			return;
+	}
+	atomic_storerel(&mp->signalpending, 0);
+}
+
+// preemptone asks the goroutine that pp runs to give way, by signal too if async; have: as for preemptM. It
+// may come too late or hit the next one: harmless, the handler looks at stackguard0, which execute resets.
 bool
-runtime_preemptone(struct p *pp, bool async)
+runtime_preemptone(struct p *pp, bool async, bool have)
 {
 	struct m *mp = atomic_loadrlx(&pp->m);
 	if (mp == NULL || mp == getg()->m)
@@ -86,16 +106,17 @@ runtime_preemptone(struct p *pp, bool async)
 		return false;
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
 	if (async)
-		preemptM(mp);
+		preemptM(mp, have);
 	return true;
 }
 
+// preemptall asks all that run: the world is to stop.
 void
 runtime_preemptall(void)
 {
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
 		if (atomic_loadrlx(&runtime_pat(i)->status) == Prunning)
-			runtime_preemptone(runtime_pat(i), true);
+			runtime_preemptone(runtime_pat(i), true, true);
 }
 
 // preemptself is the same for the current goroutine: for measurements.
@@ -297,8 +318,10 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	// A child between vfork and exec shares our memory, this thread's control block too.
 	if (mp == NULL || mp->procid != runtime_gettid())
 		return;
-	seen.since = atomic_loadacq(&mp->blockedcall.since); // pairs with preempt's release
-	if (seen.since != 0)
+	seen = (struct blockedcall){0};
+	// The signal itself orders the record before us; the word says so to ThreadSanitizer, and that it is
+	// a signal of ours at all.
+	if (atomic_loadacq(&mp->signalpending) != 0)
 		seen = mp->blockedcall;
 	// Before we look at the request: one that comes from now on sends again. Release: seen is read.
 	atomic_xchg(&mp->signalpending, 0);

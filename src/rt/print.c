@@ -16,6 +16,7 @@
 #include "../runtime.h"
 
 enum {
+	SYS_poll_ = 7,
 	EINTR_ = 4,
 	EAGAIN_ = 11,
 	PRINTBUF = 512,   // bytes on the stack of whoever prints: gsignal's, too
@@ -501,20 +502,51 @@ vformat(struct out *o, const char *fmt, __builtin_va_list ap)
 
 // ---- who prints ----
 
-// writeall is one write(2) when all goes well. A message to a stderr that somebody made
-// non-blocking is tried for 100 ms more, since it may be the reason of a crash.
+// stderr may be a pipe that nobody reads. A write would then stop the thread for ever, with
+// printlock, and a program that has crashed would hang instead of ending. So a print waits for
+// room at most STDERRWAIT after the last byte that went out; what is printed while there is none
+// is lost, until somebody reads again. Someone else's write between poll and ours can still block.
+int64_t runtime_stderrwait = 30 * SEC; // ns; tests make it short
+static int64_t waited;                 // printlock: ns that stderr has taken nothing
+
+static bool
+writable(int fd)
+{
+	struct {
+		int fd;
+		int16_t events, revents;
+	} pfd = {fd, 4 /* POLLOUT */, 0};
+	for (;;) {
+		int ms = waited < runtime_stderrwait ? 50 : 0;
+		long r = runtime_sys(SYS_poll_, (long)&pfd, 1, ms, 0, 0, 0);
+		if (r > 0 || (r < 0 && r != -EINTR_))
+			return true; // or an error, that write will tell
+		if (ms == 0)
+			return false;
+		// A signal cuts a wait short: counted whole, or a stream of them would make it endless.
+		waited += ms * MS;
+	}
+}
+
+// writeall is one poll(2) and one write(2) when all goes well.
 static long
 writeall(int fd, const void *buf, size_t n)
 {
 	const char *p = buf;
-	for (int tries = 0; n > 0;) {
+	while (n > 0) {
+		if (!writable(fd))
+			return -EAGAIN_;
 		long r = runtime_write(fd, p, n);
 		if (r > 0) {
 			p += r;
 			n -= (size_t)r;
-		} else if (r == -EAGAIN_ && tries < 100) {
-			tries++;
+			waited = 0;
+		} else if (r == -EAGAIN_) {
+			// Somebody made it non-blocking, and was quicker.
 			runtime_usleep(1000);
+			waited += MS;
+			if (waited >= runtime_stderrwait)
+				return r;
 		} else if (r != -EINTR_) {
 			return r;
 		}
@@ -523,16 +555,22 @@ writeall(int fd, const void *buf, size_t n)
 }
 
 void
-runtime_print(const char *fmt, ...)
+runtime_vprint(const char *fmt, __builtin_va_list ap)
 {
 	char buf[PRINTBUF];
 	struct out o = {.buf = buf, .cap = sizeof buf, .write = writeall, .fd = 2};
-	__builtin_va_list ap;
-	__builtin_va_start(ap, fmt);
 	runtime_printlock();
 	vformat(&o, fmt, ap);
 	flush(&o);
 	runtime_printunlock();
+}
+
+void
+runtime_print(const char *fmt, ...)
+{
+	__builtin_va_list ap;
+	__builtin_va_start(ap, fmt);
+	runtime_vprint(fmt, ap);
 	__builtin_va_end(ap);
 }
 

@@ -322,9 +322,22 @@ runtime_allgcount(void)
 void
 runtime_foreachg(void (*fn)(struct g *gp, void *arg), void *arg)
 {
-	for (struct g *gp = atomic_loadacq(&stackLarge.all); gp != NULL; gp = gp->alllink)
+	struct g probe;
+	bool crashed = atomic_loadrlx(&runtime_panicking) != 0;
+	struct g *mark = NULL;
+	uint64_t seen = 0, next = 1;
+	for (struct g *gp = atomic_loadacq(&stackLarge.all); gp != NULL; gp = gp->alllink) {
+		// The list of a program that has crashed may lead anywhere, or in a circle: there we meet a
+		// g that we have marked, since the marks are twice as far apart each time.
+		if (crashed && (gp == mark || !runtime_saferead(&probe, (uintptr_t)gp, sizeof probe)))
+			break;
+		if (++seen == next) {
+			mark = gp;
+			next *= 2;
+		}
 		if (runtime_readgstatus(gp) != Gdead)
 			fn(gp, arg);
+	}
 	uint32_t n = atomic_loadacq(&stackpool.narena);
 	for (uint32_t i = 0; i < n; i++) {
 		struct arena *a = &stackpool.arena[i];

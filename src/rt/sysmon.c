@@ -21,29 +21,6 @@ runtime_wakesysmon(void)
 		runtime_futexwakeup(&sched.sysmonslow, 1);
 }
 
-// preempt asks the goroutine that pp runs to give way to those who wait; by signal, once there is somebody to
-// take the p: the handler cannot start a thread.
-static void
-preempt(struct p *pp, struct m *mp, int64_t now)
-{
-	struct blockedcall call = {0};
-	if (atomic_loadacq(&mp->signalpending) == 0) { // pairs with doSigPreempt's exchange
-		// Asleep in a system call: the handler will finish it.
-		// No signal is on its way: nobody reads the record but us.
-		bool blocked = runtime_threadblocked(atomic_loadrlx(&mp->procid), &call);
-		atomic_storerlx(&mp->blockedcall.since, 0);
-		if (blocked) {
-			mp->blockedcall.nr = call.nr;
-			mp->blockedcall.pc = call.pc;
-			mp->blockedcall.sp = call.sp;
-			call.since = now;
-			atomic_storerel(&mp->blockedcall.since, now); // pairs with doSigPreempt
-		}
-	}
-	bool spare = runtime_sparem();
-	runtime_preemptone(pp, spare || atomic_loadrlx(&sched.nbound) > 0 || call.since != 0);
-}
-
 // stuck tells whether the thread that runs on pp gets no CPU time: it sleeps in the kernel, or the machine is
 // busy. Asked from 1 ms on and then half as often each time it is not.
 static bool
@@ -95,7 +72,7 @@ retake(int64_t now, int64_t *next)
 				// In a system call there is no m to ask: the p is taken below. A
 				// goroutine that does nothing but short calls would go on for ever.
 				slice = true;
-				runtime_preemptone(pp, false);
+				runtime_preemptone(pp, false, false);
 			}
 			if (pd->oldestwhen + slicens <= now) {
 				pd->oldestwhen = now;
@@ -104,16 +81,13 @@ retake(int64_t now, int64_t *next)
 		}
 		struct m *mp = atomic_loadrlx(&pp->m);
 		if (s == Prunning && mp != NULL && (atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp))) {
-			// Others wait for it.
-			if (slice) {
-				preempt(pp, mp, now);
+			// Others wait for it. Its slice is over, or (perhaps) it sleeps: by signal, once there is
+			// somebody to take the p. The handler cannot start a thread.
+			bool asleep = !slice && stuck(pp, mp, now, next);
+			if (slice || asleep) {
+				bool spare = runtime_sparem();
+				runtime_preemptone(pp, true, slice && (spare || atomic_loadrlx(&sched.nbound) > 0));
 				*next = now;
-			} else if (stuck(pp, mp, now, next)) {
-				struct blockedcall call;
-				if (runtime_threadblocked(atomic_loadrlx(&mp->procid), &call)) {
-					preempt(pp, mp, now);
-					*next = now;
-				}
 			} else if (*next > pd->schedwhen + slicens) {
 				*next = pd->schedwhen + slicens;
 			}

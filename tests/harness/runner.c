@@ -344,7 +344,9 @@ become(struct slot *s)
 	}
 	for (int i = 0; i < t->env.n; i++)
 		putenv(t->env.line[i]);
-	struct rlimit core = {0, 0}, size = {256 << 20, 256 << 20};
+	struct rlimit core, size = {256 << 20, 256 << 20};
+	getrlimit(RLIMIT_CORE, &core);
+	core.rlim_cur = 0; // the hard limit stays: a test of core dumps raises it
 	setrlimit(RLIMIT_CORE, &core);
 	setrlimit(RLIMIT_FSIZE, &size);
 	char *argv[MAXLINES + 3] = {t->bin};

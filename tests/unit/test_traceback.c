@@ -4,6 +4,7 @@
 // Most tests build a goroutine by hand: a struct g, and a stack of frames that we write. So the
 // expected text is known to the byte, and the damage too.
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ TEST(traceback_header_states)
 {
 	build(1, retof(waiter), 0);
 	fake.lockedm = &fakem;
+	fakem.lockedext = 1;
 	fake.waitsince = runtime_nanotime() - 3 * 60 * SEC - SEC;
 	capture(dump, &fake);
 	CHECK(runtime_hasprefix(out, "goroutine 7 [chan receive, 3 minutes, locked to thread]:\n"));
@@ -204,9 +206,21 @@ TEST(traceback_throwing_goroutine_shows_registers)
 	CHECK_EQ(count(want), 1);
 }
 
+// ownpc is an address in a function of the runtime where that has its frame, as the tables say.
+static uintptr_t
+ownpc(void)
+{
+	uintptr_t cfa = 0, pc = (uintptr_t)runtime_funcline;
+	do {
+		struct cfiregs r = {{[6] = (uintptr_t)words, [7] = (uintptr_t)(words + 100), [16] = ++pc}};
+		runtime_cfistep(&r, true, 0, 0, &cfa);
+	} while (cfa != (uintptr_t)(words + 2));
+	return pc;
+}
+
 TEST(traceback_runtime_frames_are_hidden_unless_alone)
 {
-	uintptr_t own = (uintptr_t)runtime_funcline + 8;
+	uintptr_t own = ownpc();
 	build(3, own, retof(waiter));
 	capture(dump, &fake);
 	CHECK_EQ(count("(...)\n"), 1);
@@ -288,6 +302,39 @@ TEST(traceback_trap_before_the_frame_is_made)
 	CHECK_EQ(count("waiter(...)\n"), 2);
 }
 
+static uint64_t seed = 20240607;
+
+static uint64_t
+rnd(uint64_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (seed >> 33) % n;
+}
+
+// Words that are frames, code, trampolines and nonsense, in any mixture.
+TEST_T(traceback_random_stacks_end, 60000)
+{
+	const uintptr_t code[] = {retof(waiter), retof(starter), ownpc(), (uintptr_t)starter,
+	    (uintptr_t)runtime_gostart, (uintptr_t)runtime_goexit, (uintptr_t)runtime_systemstack + 30,
+	    (uintptr_t)runtime_callon + 16, (uintptr_t)qsort + 20, (uintptr_t)raise + 18, 0,
+	    (uintptr_t)words};
+	for (int i = 0; i < 2000; i++) {
+		build(1 + (int)rnd(20), code[0], code[1]);
+		for (uint64_t n = rnd(i % 4 == 0 ? 4096 : 40); n > 0; n--) {
+			uint64_t at = rnd(i % 4 == 0 ? NELEM(words) : 400), what = rnd(4);
+			words[at] = what == 0 ? code[rnd(NELEM(code))]
+			    : what == 1	      ? (uintptr_t)(words + rnd(NELEM(words)))
+			    : what == 2	      ? rnd(1ull << 31) << rnd(34)
+					      : words[rnd(NELEM(words))];
+		}
+		struct trap t = {code[rnd(NELEM(code))], (uintptr_t)(words + rnd(NELEM(words))) + rnd(2),
+		    (uintptr_t)(words + rnd(NELEM(words))) + rnd(2)};
+		capture(dump, &fake);
+		capture(dumptrap, &t);
+		CHECK(count("\n") <= 2 * (50 + 50) * 16 + 3);
+	}
+}
+
 // ---- The stack we are on ----
 
 KEEP static void
@@ -325,11 +372,13 @@ TEST(traceback_callers_stores_return_addresses)
 {
 	uintptr_t pcs[4], pa = retof(waiter), pb = retof(starter);
 	build(5, pa, pb);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), fake.stack, pcs, 4), 4);
+	struct frame f = {pa, (uintptr_t)(words + 8), (uintptr_t)(words + 16)};
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 4), 4);
 	CHECK_EQ(pcs[0], pa);
 	CHECK_EQ(pcs[1], pb);
 	CHECK_EQ(pcs[2], pa);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), fake.stack, pcs, 1), 1);
-	CHECK_EQ(runtime_callers(pa, 12345, fake.stack, pcs, 4), 1);
-	CHECK_EQ(runtime_callers(pa, (uintptr_t)(words + 16), (struct stack){0, 0}, pcs, 4), 4);
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 1), 1);
+	CHECK_EQ(runtime_callers(f, (struct stack){0, 0}, pcs, 4), 4);
+	f.bp = 12345;
+	CHECK_EQ(runtime_callers(f, fake.stack, pcs, 4), 1);
 }

@@ -32,6 +32,11 @@
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	.cfi_offset rbx, -24
+	.cfi_offset r12, -32
+	.cfi_offset r13, -40
+	.cfi_offset r14, -48
+	.cfi_offset r15, -56
 	subq	$8, %rsp
 	stmxcsr	FRAME_MXCSR(%rsp)
 	fnstcw	FRAME_FPCW(%rsp)
@@ -46,10 +51,17 @@
 	popq	%r12
 	popq	%rbx
 	popq	%rbp
+	.cfi_remember_state
 	.cfi_restore rbp
+	.cfi_restore rbx
+	.cfi_restore r12
+	.cfi_restore r13
+	.cfi_restore r14
+	.cfi_restore r15
 	.cfi_restore rip
 	.cfi_def_cfa rsp, 8
 	ret
+	.cfi_restore_state
 .endm
 
 	.text
@@ -253,6 +265,11 @@ FUNC runtime_systemstack
 	popq	%r12
 	popq	%rbx
 	popq	%rbp
+	.cfi_restore rbx
+	.cfi_restore r12
+	.cfi_restore r13
+	.cfi_restore r14
+	.cfi_restore rbp
 	.cfi_def_cfa rsp, 8
 	ret
 1:	movq	%rdi, %rax
@@ -277,6 +294,7 @@ FUNC runtime_callon
 	call	*%rax
 	movq	%rbp, %rsp
 	popq	%rbp
+	.cfi_restore rbp
 	.cfi_def_cfa rsp, 8
 	ret
 	.cfi_endproc
@@ -312,8 +330,10 @@ ENDFUNC runtime_mreturn
 
 // void runtime_abort(void)	noreturn
 FUNC runtime_abort
+	.cfi_startproc
 	int3
 1:	jmp	1b
+	.cfi_endproc
 ENDFUNC runtime_abort
 
 // void runtime_rt0_go(int32_t argc, char **argv)

@@ -53,7 +53,10 @@ main_main:
 .macro TAIL name, to
 	.globl	\name
 	.type	\name, @function
-\name:	jmp	\to
+\name:
+	.cfi_startproc
+	jmp	\to
+	.cfi_endproc
 	.size	\name, . - \name
 .endm
 TAIL	memcpy, runtime_memcpy

@@ -60,17 +60,50 @@ ENDFUNC runtime_clone
 // void runtime_exitthreadpure(void *stack, size_t size)	noreturn
 // Ends this thread only. Its stack is freed by who sees cleartid become 0.
 FUNC runtime_exitthreadpure
+	.cfi_startproc
 	xorl	%edi, %edi
 	movl	$60, %eax
 	syscall
 	ud2
+	.cfi_endproc
 ENDFUNC runtime_exitthreadpure
 
-// What a signal handler returns to. Debuggers and unwinders know it by these very bytes.
-FUNC runtime_sigreturn
+// What a signal handler returns to. rsp is at the kernel's struct ucontext, whose mcontext (at 40) has
+// r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip. Unwinders look a return address up one byte
+// before it: hence the nop. Debuggers know it by its bytes: movq, not movl.
+.macro SIGREG reg off
+	.cfi_escape 0x10, \reg, 3, 0x77, (\off & 0x7f) | 0x80, \off >> 7	// at breg7 (rsp) + off
+.endm
+	.p2align 4
+	.cfi_startproc simple
+	.cfi_signal_frame
+	.cfi_escape 0x0f, 4, 0x77, 0xa0, 0x01, 0x06	// CFA: the interrupted rsp, at 40 + 120
+	SIGREG 8 40
+	SIGREG 9 48
+	SIGREG 10 56
+	SIGREG 11 64
+	SIGREG 12 72
+	SIGREG 13 80
+	SIGREG 14 88
+	SIGREG 15 96
+	SIGREG 5 104
+	SIGREG 4 112
+	SIGREG 6 120
+	SIGREG 3 128
+	SIGREG 1 136
+	SIGREG 0 144
+	SIGREG 2 152
+	SIGREG 7 160
+	SIGREG 16 168
+	nop
+	.globl runtime_sigreturn
+	.hidden runtime_sigreturn
+	.type runtime_sigreturn, @function
+runtime_sigreturn:
 	movq	$15, %rax
 	syscall
 	ud2
+	.cfi_endproc
 ENDFUNC runtime_sigreturn
 
 	.section .note.GNU-stack, "", @progbits

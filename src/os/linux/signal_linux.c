@@ -361,10 +361,15 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 	// scheduler that was interrupted.
 	struct m *mp = runtime_tls_m;
 	struct g *gp = mp != NULL ? getg() : NULL;
+	uint32_t flags = flagsof(sig);
+	bool raised = info->code > 0 && (FAULTS & BIT(sig)) != 0; // by the processor
+	if (raised && mp != NULL && !runtime_goodg(gp)) {
+		unblockfaults();
+		runtime_badg((uint32_t)sig, ctx, gp);
+	}
 	if (mp != NULL && (gp == NULL || gp->m != mp))
 		gp = mp->g0;
-	uint32_t flags = flagsof(sig);
-	if (info->code > 0 && (flags & (SigPanic | SigThrow)) != 0 && (FAULTS & BIT(sig)) != 0) {
+	if (raised) {
 		// Not about a goroutine: for the handler that was there, a sanitizer's for example.
 		if (gp == NULL && fwd(sig)->handler > SIG_IGN)
 			sigfwd(sig, info, ctx);
@@ -424,26 +429,6 @@ relayed(struct m *mp)
 {
 	return mp != NULL && atomic_loadacq(&relay) == (uintptr_t)mp &&
 	    atomic_cas(&relay, (uintptr_t)mp, (uintptr_t)mp | 1);
-}
-
-// Until diag's runtime_dumpregs is there.
-static void
-dumpregs(struct ucontext *ctx)
-{
-	struct sigcontext *r = &ctx->mcontext;
-	const struct {
-		const char *name;
-		uint64_t v;
-	} regs[] = {
-	    {"rax   ", r->rax}, {"rbx   ", r->rbx}, {"rcx   ", r->rcx}, {"rdx   ", r->rdx},
-	    {"rdi   ", r->rdi}, {"rsi   ", r->rsi}, {"rbp   ", r->rbp}, {"rsp   ", r->rsp},
-	    {"r8    ", r->r8}, {"r9    ", r->r9}, {"r10   ", r->r10}, {"r11   ", r->r11},
-	    {"r12   ", r->r12}, {"r13   ", r->r13}, {"r14   ", r->r14}, {"r15   ", r->r15},
-	    {"rip   ", r->rip}, {"rflags", r->eflags}, {"cs    ", r->cs}, {"fs    ", r->fs},
-	    {"gs    ", r->gs},
-	};
-	for (size_t i = 0; i < NELEM(regs); i++)
-		runtime_print("%s 0x%lx\n", regs[i].name, regs[i].v);
 }
 
 // relayall lets every thread that runs a goroutine report, and waits for it, but not for ever.
@@ -525,7 +510,7 @@ report(void *arg)
 		if (!second)
 			runtime_tracebackothers(a->gp);
 		runtime_print("\n");
-		dumpregs(a->ctx);
+		runtime_dumpregs(a->ctx);
 	}
 	if (second) {
 		atomic_storerel(&relay, 0); // pairs with the acquire in relayall

@@ -82,9 +82,11 @@ static void
 preemptM(struct m *mp, bool have)
 {
 	// Acquire: pairs with the handler's exchange, which has read the record.
-	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
+	if (!asyncon() || !atomic_cas(&mp->signalpending, 0, 1))
 		return;
 	if (recordblocked(mp) || have) {
+		// Release: the record is whole. A SIGURG of somebody else's may come before ours.
+		atomic_storerel(&mp->signalpending, 2);
 		atomic_xadd(&sched.npreemptreq, 1);
 		if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) >= 0)
 			return;
@@ -319,12 +321,12 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	if (mp == NULL || mp->procid != runtime_gettid())
 		return;
 	seen = (struct blockedcall){0};
-	// The signal itself orders the record before us; the word says so to ThreadSanitizer, and that it is
-	// a signal of ours at all.
-	if (atomic_loadacq(&mp->signalpending) != 0)
+	// Acquire: pairs with preemptM. 1: its record is being written, and its signal comes later.
+	if (atomic_loadacq(&mp->signalpending) == 2) {
 		seen = mp->blockedcall;
-	// Before we look at the request: one that comes from now on sends again. Release: seen is read.
-	atomic_xchg(&mp->signalpending, 0);
+		// Before we look at the request: one that comes from now on sends again. Release: seen is read.
+		atomic_xchg(&mp->signalpending, 0);
+	}
 	if (!wantAsyncPreempt(gp) || !isAsyncSafePoint(gp, mp, r))
 		return;
 	if (runtime_interruptedcall(r, &seen, &call)) {
@@ -361,7 +363,7 @@ runtime_sigurg(struct ucontext *ctx, struct g *gp)
 {
 	if (inprogram(ctx))
 		runtime_doSigPreempt(ctx, gp);
-	else
+	else if (*(volatile uint32_t *)&runtime_tls_m->signalpending == 2)
 		*(volatile uint32_t *)&runtime_tls_m->signalpending = 0;
 }
 

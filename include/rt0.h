@@ -659,7 +659,8 @@ RT0_API int rt0_start(int argc, char **argv);
 RT0_API int rt0_run(void (*fn)(void *arg), void *arg);
 
 // rt0_stop ends the runtime's threads and frees its memory; rt0_start may follow.
-// Returns  0; -EBUSY: there are goroutines; -ENOTCONN: it does not run, or main runs on it.
+// Returns  0; -EBUSY: there are goroutines, or signals are notified; -ENOTCONN: it does not run, or main
+//          runs on it.
 // Context  thread, the only one that uses rt0 at this time. Others that have called in may live on.
 RT0_API int rt0_stop(void);
 
@@ -679,6 +680,53 @@ RT0_API int rt0_stop(void);
 // runs, is in a system call, or waits for a timer, a file or a signal, and there is no thread
 // outside of rt0 that could call in. When such a thread ends, the report comes within two seconds.
 // Never in library mode, nor where /proc is not mounted and the program has a libc.
+
+// ---- Signals -------------------------------------------------------------------------------
+
+// Without these calls: SIGHUP, SIGINT and SIGTERM end the program, as ever. SIGQUIT, SIGABRT, SIGILL,
+// SIGTRAP, SIGSTKFLT, SIGSYS, and SIGSEGV, SIGBUS, SIGFPE sent by kill, print all goroutines and exit
+// with status 2. A write to a broken pipe ends the program by SIGPIPE if it was to descriptor 1 or
+// 2; to any other it fails with EPIPE only. SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT stop and go on. All
+// others are caught and do nothing (from the first go statement on).
+// What was ignored at start stays so, SIGQUIT excepted, and so does a handler that was there; sigaction
+// in the program replaces rt0's handlers. Its own must have SA_ONSTACK, or run on goroutines' stacks.
+// Signals that were blocked at start stay blocked on all threads of rt0, but for those that notify
+// asks for. In library mode signals are the host's, all but those that notify asks for.
+//
+// rt0_signal_notify lets the n signals in sigs (0: all that can be caught) be sent on c, whose elements are
+// int. More calls with the same c add signals; several channels may want one. A signal that c has
+// no room for is dropped: give it room for what may come at once.
+// Returns  0; -EINVAL: c's elements are not the size of int, or there is a number that cannot be
+//          caught; -ENOMEM; -ENOTCONN: the runtime does not run. n = 0 leaves 34 out, which may be the libc's.
+// Panics   "os/signal: Notify using nil channel". c must not be closed before rt0_signal_stop(c).
+// Context  goroutine or thread.
+RT0_API int rt0_signal_notify(rt0_chan *c, const int *sigs, int n);
+
+// rt0_signal_stop ends all that notify began for c. When it returns, c gets no more. A signal that comes
+// meanwhile is either sent on c or has its effect as if nobody had asked.
+// Returns  0; -ENOTCONN.
+// Blocks   the goroutine, until what is on its way has arrived.
+// Context  goroutine or thread.
+RT0_API int rt0_signal_stop(rt0_chan *c);
+
+// rt0_signal_ignore lets the n signals (0: all that can be ignored) have no effect, and no channel get
+// them. rt0_signal_reset undoes notify and ignore of the n signals (0: all): what was there before.
+// Returns  0; -EINVAL: a number that cannot be ignored, or caught; -ENOTCONN.
+// Context  goroutine or thread.
+RT0_API int rt0_signal_ignore(const int *sigs, int n);
+RT0_API int rt0_signal_reset(const int *sigs, int n);
+RT0_API bool rt0_signal_ignored(int sig); // now; by whomever
+
+// RT0_NOTIFY(c, SIGINT, SIGTERM), RT0_IGNORE(SIGHUP), RT0_RESET(): the same with the signals listed.
+#define RT0_NOTIFY(c, ...) RT0_SIGNALS_(rt0_signal_notify((c), rt0_sigs_ + 1, rt0_nsigs_), __VA_ARGS__)
+#define RT0_IGNORE(...) RT0_SIGNALS_(rt0_signal_ignore(rt0_sigs_ + 1, rt0_nsigs_), __VA_ARGS__)
+#define RT0_RESET(...) RT0_SIGNALS_(rt0_signal_reset(rt0_sigs_ + 1, rt0_nsigs_), __VA_ARGS__)
+#define RT0_SIGNALS_(call, ...)                                                                   \
+	__extension__({                                                                           \
+		const int rt0_sigs_[] = {0, __VA_ARGS__};                                         \
+		const int rt0_nsigs_ = (int)(sizeof rt0_sigs_ / sizeof rt0_sigs_[0]) - 1;         \
+		call;                                                                             \
+	})
 
 // ---- Memory --------------------------------------------------------------------------------
 

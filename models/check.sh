@@ -61,6 +61,12 @@ table() {
 	runnext         live    cycle   -DGATED -DBUG_NO_REARM
 	runnext         live    cycle   -DGATED -DBUG_NO_FENCE_CLEAR
 	runnext         live    cycle   -DGATED -DBUG_NO_LAZYWAKE
+	sigqueue        safety  pass
+	sigqueue        safety  assert  -DBUG_WAKE_FIRST
+	sigqueue        safety  assert  -DBUG_CLEAR_LATE
+	sigqueue        safety  assert  -DBUG_NO_DELIVERING
+	sigqueue        safety  assert  -DBUG_NO_BUSY
+	sigqueue        safety  assert  -DBUG_END_EARLY
 	sudog           safety  pass
 	sudog           safety  assert  -DBUG_TOUCH_AFTER_READY
 	sudog           safety  assert  -DBUG_CLOSE_WALKS_SUDOGS

@@ -24,6 +24,12 @@
 #define BOOTDATA __attribute__((section("rt0_boot")))
 #define HIDDEN __attribute__((visibility("hidden")))
 #define WEAK __attribute__((weak))
+// For what runs in signal handlers: it may have interrupted the sanitizer's own code.
+#if defined(__clang__)
+#define NOSANITIZE __attribute__((disable_sanitizer_instrumentation, no_sanitize("undefined")))
+#else
+#define NOSANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
+#endif
 #define PRINTF(a, b) __attribute__((format(printf, a, b)))
 
 #ifndef RT0_DEBUG
@@ -79,7 +85,8 @@ __asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime
 
 // ---- arch/amd64 ----
 extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
-// runtime_tls_m is this thread's m, for signal handlers: in the middle of a switch getg()->m is not.
+// tls_m is for signal handlers: the m of this thread, from minit to unminit. getg()->m is not to be
+// trusted there: in the middle of a switch getg() may be a goroutine that another m runs already.
 extern __thread struct m *runtime_tls_m __attribute__((tls_model("initial-exec")));
 // mcall saves the goroutine, changes to g0's stack and calls fn(gp); fn returns the goroutine to
 // run next, which mcall then runs (gogo). So mcall returns when somebody runs gp again.
@@ -250,6 +257,7 @@ struct g *runtime_exitsyscall0(struct g *gp);
 bool runtime_boundput(struct m *mp, struct g *gp);
 struct g *runtime_runagain(struct m *mp, struct g *gp);
 void runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp);
+void runtime_entersyscallblock(void);
 void runtime_stopTheWorld(void);
 void runtime_startTheWorld(void);
 
@@ -265,6 +273,7 @@ bool runtime_preemptone(struct p *pp, bool async, bool have);
 void runtime_preemptall(void);
 void runtime_preemptself(void);
 void runtime_preemptinit(void);
+void runtime_sigurg(struct ucontext *ctx, struct g *gp);
 void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
 
@@ -315,6 +324,7 @@ void runtime_mallocstats_p(struct p *pp, uint64_t *bytes, uint64_t *allocs); // 
 
 // ---- sync ----
 uint64_t runtime_chanwaiters(rt0_chan *c);
+size_t runtime_chanelemsize(const rt0_chan *c);
 enum { SEMA_LIFO = 1, SEMA_HANDOFF = 2 };
 void runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason);
 void runtime_semrelease(uint32_t *addr, bool handoff);
@@ -360,6 +370,14 @@ struct ucontext;
 // sigfault handles a fault of gp, what its thread ran: it makes ctx go on in runtime_sigpanic0, or
 // reports and does not return. On the signal stack.
 void runtime_sigfault(struct sigpanicinfo *si, struct g *gp, struct ucontext *ctx);
+
+// ---- sigqueue.c ----
+bool runtime_sigsend(int32_t sig);        // the handler's: somebody wants it, and will get it
+bool runtime_signal_ignored(int32_t sig); // by rt0_signal_ignore
+bool runtime_sigwatching(void);           // some signal is asked for
+// sigprof is called for SIGPROF, in the handler, anywhere; gp and mp NULL on a foreign thread. Atomic;
+// NULL: profiling is off, and the signal is like any other.
+extern void (*runtime_sigprof)(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *gp, struct m *mp);
 
 // ---- print.c ----
 // print: without allocation, to fd 2, safe in throw and signal handlers. %d %u %x %p %s %c as

@@ -175,7 +175,7 @@ struct m {
 	uint8_t spinning; // looking for work, counted in sched.nmspinning
 	uint8_t blocked;  // asleep on a note
 	uint8_t isextra;  // belongs to a foreign thread while that one is in
-	uint32_t signalpending; // atomic: a preemption signal has been sent and not been handled
+	uint32_t signalpending; // atomic: 1 a preemption signal is being made, 2 sent and not handled
 	struct blockedcall blockedcall; // sysmon writes before it sends the signal, the handler reads
 	struct note park;
 	struct m *alllink;   // sched.allm; never removed while the runtime runs

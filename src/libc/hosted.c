@@ -241,7 +241,7 @@ trystop(void *arg)
 	int *result = arg;
 	runtime_stopTheWorld();
 	// Ours, for the length of this call, and no other.
-	*result = runtime_livecount() > 1 ? -EBUSY : 0;
+	*result = runtime_livecount() > 1 || runtime_sigwatching() ? -EBUSY : 0;
 	if (*result == 0)
 		atomic_store(&sched.stopping, 1);
 	runtime_startTheWorld();

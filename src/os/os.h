@@ -64,11 +64,24 @@ void runtime_checkfds(void);
 extern uint8_t runtime_startupRand[16];
 
 // ---- signals (signal_linux.c) ----
-void runtime_initsig(void);  // handlers of the process
+struct siginfo;
+struct ucontext;
+void runtime_initsig(void); // handlers of the process: what the boot needs
+void runtime_growsig(void); // the others, once
+void runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx); // the one handler
+void runtime_setsig(int32_t sig, uintptr_t handler); // throws when it cannot
+enum { SIGNO, SIGSENT, SIGANY };
+int runtime_sigcan(int32_t sig); // what notify may be asked for; any number
+// By notify and its kin alone, one at a time. 0 or a negative errno.
+long runtime_sigenable(int32_t sig);  // deliver it to sighandler
+long runtime_sigignore(int32_t sig);
+void runtime_sigdisable(int32_t sig); // what was there before either
+bool runtime_sigisignored(int32_t sig);
+uint64_t runtime_sigunblock(uint64_t set); // this thread, those of set that new threads block; them
 void runtime_minit(void);    // this thread: signal stack, mask
 void runtime_unminit(void);
 void runtime_mpreinit(struct m *mp); // a new m, before its thread starts: the signal stack
-void runtime_initsigmask(void);   // this thread gets the mask of sigsave
+void runtime_initsigmask(bool hasit); // this thread gets the mask of sigsave; hasit: it has, at boot
 void runtime_sigsave(void);  // the mask at start, for threads we make
 void runtime_sigenter(struct m *mp, bool first); // thread_linux.c: a foreign thread comes in
 void runtime_sigleave(struct m *mp);             // and leaves

@@ -43,8 +43,6 @@ static struct {
 uint64_t runtime_xsavesize HIDDEN = 512; // asyncPreempt: bytes, a multiple of 64
 uint32_t runtime_xsavemask HIDDEN;       // 0: the processor has fxsave only
 
-static struct sigaction oldurg; // the program's handler of SIGURG, installed before ours
-
 // slice is the time that a goroutine may run while others wait, ns.
 int64_t
 runtime_slice(void)
@@ -84,9 +82,11 @@ static void
 preemptM(struct m *mp, bool have)
 {
 	// Acquire: pairs with the handler's exchange, which has read the record.
-	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
+	if (!asyncon() || !atomic_cas(&mp->signalpending, 0, 1))
 		return;
 	if (recordblocked(mp) || have) {
+		// Release: the record is whole. A SIGURG of somebody else's may come before ours.
+		atomic_storerel(&mp->signalpending, 2);
 		atomic_xadd(&sched.npreemptreq, 1);
 		if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) >= 0)
 			return;
@@ -321,12 +321,12 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	if (mp == NULL || mp->procid != runtime_gettid())
 		return;
 	seen = (struct blockedcall){0};
-	// The signal itself orders the record before us; the word says so to ThreadSanitizer, and that it is
-	// a signal of ours at all.
-	if (atomic_loadacq(&mp->signalpending) != 0)
+	// Acquire: pairs with preemptM. 1: its record is being written, and its signal comes later.
+	if (atomic_loadacq(&mp->signalpending) == 2) {
 		seen = mp->blockedcall;
-	// Before we look at the request: one that comes from now on sends again. Release: seen is read.
-	atomic_xchg(&mp->signalpending, 0);
+		// Before we look at the request: one that comes from now on sends again. Release: seen is read.
+		atomic_xchg(&mp->signalpending, 0);
+	}
 	if (!wantAsyncPreempt(gp) || !isAsyncSafePoint(gp, mp, r))
 		return;
 	if (runtime_interruptedcall(r, &seen, &call)) {
@@ -352,27 +352,19 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 // text is preempted.
 extern const char __executable_start[] WEAK HIDDEN, etext[] WEAK HIDDEN;
 #define inprogram(ctx)                                                                            \
-	(((struct ucontext *)(ctx))->mcontext.rip >= (uintptr_t)__executable_start &&             \
-	    ((struct ucontext *)(ctx))->mcontext.rip < (uintptr_t)etext)
+	((ctx)->mcontext.rip >= (uintptr_t)__executable_start && (ctx)->mcontext.rip < (uintptr_t)etext)
 #else
 #define inprogram(ctx) true
 #endif
 
-__attribute__((no_sanitize("thread"))) static void
-sigurg(int32_t sig, struct siginfo *info, void *ctx)
+// sigurg is what the handler calls for SIGURG.
+NOSANITIZE void
+runtime_sigurg(struct ucontext *ctx, struct g *gp)
 {
-	struct g *gp = getg();
-	struct m *mp = runtime_tls_m;
-	if (mp != NULL && (!inprogram(ctx) || gp == mp->g0)) {
-		// The scheduler is at work (ThreadSanitizer may be making a fiber): nothing to do.
-		atomic_storerlx(&mp->signalpending, 0);
-		return;
-	}
-	if (gp != NULL)
+	if (inprogram(ctx) && gp != runtime_tls_m->g0) // on g0 ThreadSanitizer may be making a fiber
 		runtime_doSigPreempt(ctx, gp);
-	// Not ours alone: the program's, or the kernel's (out-of-band data on a socket).
-	if (oldurg.handler > 1)
-		((void (*)(int32_t, struct siginfo *, void *))oldurg.handler)(sig, info, ctx);
+	else if (*(volatile uint32_t *)&runtime_tls_m->signalpending == 2)
+		*(volatile uint32_t *)&runtime_tls_m->signalpending = 0;
 }
 
 static struct g *
@@ -422,8 +414,10 @@ xsaveinit(void)
 	runtime_xsavemask = mask;
 }
 
-// preemptinit installs the handler: with sysmon, which is the one that asks. Not in library mode, where
-// signals are the host program's.
+// preemptinit lets requests be sent, once growsig has taken SIGURG: one that nobody hears would be the last
+// to its m (signalpending). Not in library mode, where signals are the host program's. Everything but faults is blocked
+// while a goroutine is stopped: a handler of the program's that ran on its thread would run without a
+// p, and might jump out.
 void
 runtime_preemptinit(void)
 {
@@ -434,16 +428,6 @@ runtime_preemptinit(void)
 		nopreempt.lo = (uintptr_t)__start_rt0_nopreempt;
 		nopreempt.hi = (uintptr_t)__stop_rt0_nopreempt;
 	}
-	// Everything but faults is blocked while a goroutine is stopped: a handler of the program's that ran
-	// on its thread would run without a p, and might jump out.
-	struct sigaction sa = {
-	    .handler = (uintptr_t)sigurg,
-	    .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_RESTORER,
-	    .restorer = (uintptr_t)runtime_sigreturn,
-	    .mask = ~(1ul << (SIGSEGV - 1) | 1ul << (SIGBUS - 1) | 1ul << (SIGFPE - 1) | 1ul << (SIGILL - 1) | 7ul << 31),
-	};
-	if (sys4(SYS_rt_sigaction, SIGURG, &sa, &oldurg, 8) < 0)
-		return; // requests are heard at the next call of the runtime
 	atomic_storerel(&sched.asyncready, 1);
 }
 

@@ -203,6 +203,26 @@ rt0_entersyscall(void)
 	runtime_reentersyscall(bp[1], (uintptr_t)(bp + 2), bp[0]);
 }
 
+static void
+handoffp_m(void *pp)
+{
+	runtime_handoffp(pp);
+}
+
+// entersyscallblock is for a call that is known to block: others get the p now, not when sysmon looks.
+void
+runtime_entersyscallblock(void)
+{
+	uintptr_t *bp = __builtin_frame_address(0);
+	runtime_reentersyscall(bp[1], (uintptr_t)(bp + 2), bp[0]);
+	struct p *pp = getg()->m->oldp;
+	// Acquire and release: against sysmon and stopTheWorld, who may want it too.
+	if (atomic_cas_acqrel(&pp->status, Psyscall, Pidle)) {
+		atomic_storerlx(&pp->syscalltick, pp->syscalltick + 1);
+		runtime_systemstack(handoffp_m, pp);
+	}
+}
+
 // exitsyscallfast takes a p without going to sleep: the old one, or an idle one.
 bool
 runtime_exitsyscallfast(struct m *mp)
@@ -452,6 +472,8 @@ runtime_grow(void)
 		sched.wantprocs = runtime_oscpulimit(sched.ncpu);
 	if (sched.wantprocs > MAXPROCS)
 		sched.wantprocs = MAXPROCS;
+	runtime_growsig();
+	runtime_preemptinit();
 	runtime_stopTheWorld();
 	starttheworld(sched.wantprocs);
 	runtime_startsysmon();

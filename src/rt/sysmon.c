@@ -249,7 +249,6 @@ static void
 startsysmon_m(void *arg)
 {
 	(void)arg;
-	runtime_preemptinit();
 	runtime_newm(sysmonmain, NULL, -1);
 }
 

@@ -408,6 +408,12 @@ rt0_chan_close(struct rt0_chan *c)
 }
 
 size_t
+runtime_chanelemsize(const struct rt0_chan *c)
+{
+	return c->elemsize;
+}
+
+size_t
 rt0_chan_len(const struct rt0_chan *c)
 {
 	return c == NULL ? 0 : atomic_loadrlx(&c->qcount);

@@ -70,7 +70,7 @@ ENDFUNC runtime_exitthreadpure
 
 // What a signal handler returns to. rsp is at the kernel's struct ucontext, whose mcontext (at 40) has
 // r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip. Unwinders look a return address up one byte
-// before it: hence the nop.
+// before it: hence the nop. Debuggers know it by its bytes: movq, not movl.
 .macro SIGREG reg off
 	.cfi_escape 0x10, \reg, 3, 0x77, (\off & 0x7f) | 0x80, \off >> 7	// at breg7 (rsp) + off
 .endm
@@ -100,7 +100,7 @@ ENDFUNC runtime_exitthreadpure
 	.hidden runtime_sigreturn
 	.type runtime_sigreturn, @function
 runtime_sigreturn:
-	movl	$15, %eax
+	movq	$15, %rax
 	syscall
 	ud2
 	.cfi_endproc

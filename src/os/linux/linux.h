@@ -12,16 +12,24 @@ enum {
 	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157,
 	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
 	SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
-	SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_process_madvise = 440,
+	SYS_rt_tgsigqueueinfo = 297, SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_process_madvise = 440,
 };
 enum { EPERM = 1, ENOENT = 2, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ETIMEDOUT = 110, EALREADY = 114, ENOTCONN = 107, EBADF = 9 };
 enum { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2 };
 enum { MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANON = 0x20, MAP_GROWSDOWN = 0x100, MAP_NORESERVE = 0x4000, MAP_STACK = 0x20000 };
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_TRUNC = 01000, O_CLOEXEC = 02000000 };
 enum { AT_NULL = 0, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_PAGESZ = 6, AT_HWCAP = 16, AT_SECURE = 23, AT_RANDOM = 25, AT_SYSINFO_EHDR = 33 };
-enum { SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGPIPE = 13, SIGURG = 23 };
+enum {
+	SIGHUP = 1, SIGINT = 2, SIGQUIT = 3, SIGILL = 4, SIGTRAP = 5, SIGABRT = 6, SIGBUS = 7, SIGFPE = 8,
+	SIGKILL = 9, SIGUSR1 = 10, SIGSEGV = 11, SIGUSR2 = 12, SIGPIPE = 13, SIGALRM = 14, SIGTERM = 15,
+	SIGSTKFLT = 16, SIGCHLD = 17, SIGCONT = 18, SIGSTOP = 19, SIGTSTP = 20, SIGTTIN = 21, SIGTTOU = 22,
+	SIGURG = 23, SIGXCPU = 24, SIGXFSZ = 25, SIGVTALRM = 26, SIGPROF = 27, SIGWINCH = 28, SIGIO = 29,
+	SIGPWR = 30, SIGSYS = 31, NSIG = 65,
+};
+enum { SIG_DFL = 0, SIG_IGN = 1, SI_TKILL = -6, SS_DISABLE = 2 };
 enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
-enum { SA_SIGINFO = 4, SA_ONSTACK = 0x08000000, SA_RESTART = 0x10000000, SA_NODEFER = 0x40000000, SA_RESTORER = 0x04000000 };
+enum { SA_SIGINFO = 4, SA_ONSTACK = 0x08000000, SA_RESTART = 0x10000000, SA_NODEFER = 0x40000000, SA_RESETHAND = 0x80000000, SA_RESTORER = 0x04000000 };
+enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1 };
 
 struct timespec {
@@ -39,8 +47,11 @@ struct sigaltstack {
 	uint64_t size;
 };
 struct siginfo {
-	int32_t signo, err, code, pad;
-	uintptr_t addr;
+	int32_t signo, err, code, pad; // code <= 0: sent by a program
+	union {
+		uintptr_t addr; // of a fault
+		int32_t pid;    // who sent it
+	};
 	uint8_t rest[104];
 };
 struct sigcontext {

@@ -326,8 +326,6 @@ runtime_osyield(void)
 	sys0(SYS_sched_yield);
 }
 
-enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129, FUTEX_WAIT = 0 };
-
 void
 runtime_futexsleep(uint32_t *addr, uint32_t val, int64_t ns)
 {
@@ -567,9 +565,29 @@ runtime_sigsave(void)
 	initsigmask = setmask(NULL);
 }
 
-// initsigmask is what a new thread starts with: the mask of the thread that booted the runtime.
+// UNBLOCKED are never blocked on a thread of ours: a fault that is blocked ends the process without a
+// word, and preemption and profiling must reach every thread. In library mode the last two are the host's.
+#define SIGBIT(sig) (1ul << ((sig) - 1))
+#define UNBLOCKED                                                                                 \
+	(SIGBIT(SIGILL) | SIGBIT(SIGTRAP) | SIGBIT(SIGBUS) | SIGBIT(SIGFPE) | SIGBIT(SIGSEGV) | SIGBIT(SIGSYS) | \
+	    (sched.islibrary ? 0 : SIGBIT(SIGURG) | SIGBIT(SIGPROF)))
+
+// initsigmask gives this thread the mask that the boot found, but for UNBLOCKED. hasit: it has
+// that mask, and most often there is nothing to do.
 void
-runtime_initsigmask(void)
+runtime_initsigmask(bool hasit)
 {
-	runtime_sigrestore(initsigmask);
+	if (!hasit || (initsigmask & UNBLOCKED) != 0)
+		runtime_sigrestore(initsigmask & ~UNBLOCKED);
+}
+
+// sigunblock lets this thread take those of set that were blocked when the runtime booted, so that there is
+// one thread that does. It returns them.
+uint64_t
+runtime_sigunblock(uint64_t set)
+{
+	set &= initsigmask & ~UNBLOCKED;
+	if (set != 0 && sys4(SYS_rt_sigprocmask, SIG_UNBLOCK, &set, NULL, 8) != 0)
+		runtime_throw("rt_sigprocmask failed");
+	return set;
 }

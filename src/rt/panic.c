@@ -202,9 +202,16 @@ runtime_forkpanic(void)
 int
 runtime_mainreturned(int code)
 {
-	// Panics that run deferred calls may finish, if they soon do.
-	for (int i = 0; i < 1000 && runtime_runningpanics() != 0; i++)
+	// Panics that run deferred calls may finish, if they soon do. Go yields a thousand times; on a busy
+	// machine that is over before the other thread has run at all.
+	for (int i = 0; i < 1100 && runtime_runningpanics() != 0; i++) {
 		rt0_gosched();
+		if (i >= 1000) {
+			rt0_entersyscall();
+			runtime_usleep(1000);
+			rt0_exitsyscall();
+		}
+	}
 	// Acquire: pairs with startpanic, whose m ends the process.
 	while (atomic_loadacq(&runtime_panicking) != 0)
 		runtime_usleep(1000);

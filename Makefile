@@ -75,6 +75,7 @@ asan: ; @$(MAKE) --no-print-directory check SAN=address
 tsan: ; @$(MAKE) --no-print-directory check SAN=thread
 ubsan: ; @$(MAKE) --no-print-directory check SAN=undefined
 faults: ; @$(MAKE) --no-print-directory all DEBUG=1 && tests/faults.sh build/$(notdir $(CC))-d1 '$(CC)'
+torture: all ; @tests/torture.sh $(B) '$(CC)'
 test: ; @tests/all.sh
 run: all ; @$(B)/bin/rt0 run examples/wordfreq.c /usr/share/common-licenses
 bench: all ; @CC='$(CC)' LIB='$(abspath $(B))' bench/run.sh $(T)
@@ -85,4 +86,4 @@ install: all ; @tools/install.sh install $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR
 uninstall: ; @tools/install.sh uninstall $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
 clean: ; rm -rf build bin
 FORCE:
-.PHONY: all testbin check soak asan tsan ubsan faults test run bench model lint-symbols format install uninstall clean FORCE
+.PHONY: all testbin check soak asan tsan ubsan faults torture test run bench model lint-symbols format install uninstall clean FORCE

@@ -1,6 +1,6 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
-#   check: T=substring picks tests, J=jobs   install: PREFIX, DESTDIR, LIBDIR
+#   check: T=substring picks tests, J=jobs   torture: S=seconds   install: PREFIX, DESTDIR, LIBDIR
 # There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
 ifeq ($(origin CC),default)

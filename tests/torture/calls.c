@@ -412,9 +412,9 @@ c_join(void)
 {
 	pthread_t t;
 	void *got = NULL;
-	MUST(pthread_create(&t, NULL, napper, &t) == 0);
+	MUST(pthread_create(&t, NULL, napper, &word) == 0);
 	long x = -pthread_join(t, &got);
-	MUST(x != 0 || got == &t);
+	MUST(x != 0 || got == &word);
 	return x;
 }
 

@@ -1,6 +1,7 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
 #   check: T=substring picks tests, J=jobs   torture: S=seconds   install: PREFIX, DESTDIR, LIBDIR
+# The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
 # There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
 ifeq ($(origin CC),default)
@@ -26,6 +27,8 @@ BASE   := -std=gnu11 $(CFLAGS) $(SANFLAGS) -Wall -Wextra $(if $(WERROR),-Werror)
 # Code of the runtime: switched stacks bear no canaries, and thread-locals are one load.
 RT     := $(BASE) -fvisibility=hidden -ftls-model=initial-exec -fno-stack-protector -fno-plt -Isrc \
 	$(if $(filter address thread,$(SAN)),-DRT0_SAN_HOOKS)
+CORE   := $(RT) -ffreestanding $(if $(findstring gcc,$(CC)),-fno-reorder-functions)
+RTTEXT := objcopy --rename-section .text=rt0_text --rename-section .text.unlikely.=rt0_text
 HOSTED := -Wl,--wrap=main $(B)/rt0_main.o $(B)/librt0.a -lpthread -ldl
 
 SRCS   := $(filter-out src/arch/% src/os/%,$(wildcard src/*/*.c)) \
@@ -38,14 +41,15 @@ all: $(B)/librt0.a $(B)/librt0.so $(B)/rt0_main.o $(B)/rt0_pure.o $(B)/bin/rt0
 	@$(if $(filter 0,$(DEBUG)$(SAN)),mkdir -p bin && ln -sfn '$(abspath $(B))/bin/rt0' bin/rt0,:)
 
 # Stamps: other flags, or a source that came or went, build again what depends on them.
-$(B)/flags: TEXT = $(CC) $(RT)
+$(B)/flags: TEXT = $(CC) $(CORE) $(RTTEXT)
 $(B)/sources: TEXT = $(OBJS)
 $(B)/flags $(B)/sources: FORCE
 	@mkdir -p $(@D); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' > $@
 $(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
 $(B)/src/%.o: src/% $(B)/flags
-	@mkdir -p $(@D); $(CC) $(RT) -ffreestanding -c -o $@ $<
+	@mkdir -p $(@D); $(CC) $(CORE) -c -o $@ $<
+	@$(RTTEXT) $@
 $(B)/tests/%.o: tests/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(BASE) -fstack-clash-protection -Isrc -Itests/harness -c -o $@ $<
 $(B)/rt0_main.o: $(B)/src/libc/rt0_main.c.o
@@ -54,8 +58,8 @@ $(B)/rt0_pure.o: $(B)/$(ENTRY).o
 	@cp $< $@
 $(B)/librt0.a: $(OBJS) $(B)/sources
 	@rm -f $@; $(AR) rcs $@ $(OBJS); echo '  $@'
-$(B)/librt0.so: $(OBJS) $(B)/sources
-	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now -o $(B)/$(SO) $(OBJS) -lpthread -ldl
+$(B)/librt0.so: $(OBJS) $(B)/sources tools/pkg/librt0.map
+	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now,--version-script=tools/pkg/librt0.map -o $(B)/$(SO) $(OBJS) -lpthread -ldl
 	@ln -sfn $(SO) $@; echo '  $@'
 $(B)/bin/rt0: tools/rt0.c include/rt0.h $(B)/flags
 	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include

@@ -126,6 +126,36 @@ RT0_API void rt0_exitsyscall(void);
 		rt0_result_;                                                                      \
 	})
 
+// ---- Preemption ----------------------------------------------------------------------------
+
+// A goroutine that runs for 10 ms (GODEBUG=preemptms=N) while others wait loses the processor, wherever
+// it is: in a loop that calls nothing, or inside the libc. It stays on its kernel thread meanwhile,
+// as if the kernel had run another thread, so locks, errno and thread-locals of the C code stay true.
+// A goroutine that sleeps in a system call which nobody has declared (read, sleep, the futex of a
+// pthread_mutex) loses it after about 1 ms, and the call is finished: no EINTR, no short sleep.
+// The signal used is SIGURG. GODEBUG=asyncpreemptoff=1 leaves only the calls of rt0 as places to
+// give way, and so does library mode, where signals are the host program's.
+
+// Between rt0_preempt_disable and rt0_preempt_enable, which nest, the calling goroutine is not
+// preempted. It may still wait, and then others run. Keep it short: stopping the world waits.
+// Context  goroutine; both do nothing on a thread.
+// Panics   rt0_preempt_enable: fatal if there was no rt0_preempt_disable.
+RT0_API void rt0_preempt_disable(void);
+RT0_API void rt0_preempt_enable(void);
+
+// RT0_NOPREEMPT before a function of the program's: while its own code runs (not that of functions it
+// calls) the goroutine is not preempted. Not for plugins and shared objects: use the pair there.
+#define RT0_NOPREEMPT __attribute__((noinline, section("rt0_nopreempt")))
+RT0_API void rt0_set_nopreempt(const void *lo, const void *hi); // called by rt0's own entry
+
+// Between rt0_preempt_inthread_begin and _end, which nest, preemption may move the calling goroutine
+// to another thread, which is cheaper. The code there must hold no lock of the libc's or of its own
+// that knows its owner, and keep no address of a thread-local: pure computation. All of a pure
+// program counts as such.
+// Context  goroutine; both do nothing on a thread.
+RT0_API void rt0_preempt_inthread_begin(void);
+RT0_API void rt0_preempt_inthread_end(void);
+
 // ---- Channels ------------------------------------------------------------------------------
 
 typedef struct rt0_chan rt0_chan;

@@ -58,6 +58,12 @@ alignup(uintptr_t n, uintptr_t a)
 	return (n + a - 1) & ~(a - 1);
 }
 
+// What compilers call without being asked comes from here, not from a libc: the preemption signal must find the
+// runtime's code in section rt0_text only. The sanitizers want theirs.
+#if !__STDC_HOSTED__ && !RT0_TSAN && !RT0_ASAN
+__asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime_memset\n\tmemcmp = runtime_memcmp");
+#endif
+
 #pragma GCC visibility push(hidden)
 
 // Where the code runs, checked in debug builds; first line of a body.
@@ -73,6 +79,8 @@ alignup(uintptr_t n, uintptr_t a)
 
 // ---- arch/amd64 ----
 extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
+// runtime_tls_m is this thread's m, for signal handlers: in the middle of a switch getg()->m is not.
+extern __thread struct m *runtime_tls_m __attribute__((tls_model("initial-exec")));
 // mcall saves the goroutine, changes to g0's stack and calls fn(gp); fn returns the goroutine to
 // run next, which mcall then runs (gogo). So mcall returns when somebody runs gp again.
 void runtime_mcall(struct g *(*fn)(struct g *gp));
@@ -120,7 +128,7 @@ int runtime_pluginadd(void);
 // ---- env.c ----
 struct debugvars {
 	int32_t schedtrace, scheddetail, inittrace, boottrace, gctrace, asyncpreemptoff, stacksize;
-	int32_t tracebackancestors, seed, guardoff, failsys, failcount;
+	int32_t tracebackancestors, seed, guardoff, failsys, failcount, preemptms, preemptus;
 };
 extern struct debugvars debug;
 extern int32_t runtime_gogc;      // GOGC; -1 is off
@@ -182,6 +190,7 @@ struct g *runtime_runqsteal(struct p *pp, struct p *p2, bool stealrunnext);
 void runtime_globrunqput(struct g *gp);
 void runtime_globrunqputbatch(struct gqueue *batch, int32_t n);
 struct g *runtime_globrunqget(struct p *pp, int32_t max);
+struct g *runtime_boundget(void);
 void runtime_runqdrain(struct p *pp);
 uint32_t runtime_runqlen(struct p *pp);
 void runtime_runq_check(struct p *pp);
@@ -195,6 +204,11 @@ void runtime_stopm(void);
 void runtime_wakep(void);
 void runtime_handoffp(struct p *pp);
 void runtime_stoplockedm(void);
+void runtime_mparkbound(struct m *mp);
+struct m *runtime_mget(void);
+bool runtime_sparem(void);
+void runtime_takebackps(void);
+void runtime_runbound(struct p *pp, struct g *gp);
 void runtime_startlockedm(struct g *gp);
 void runtime_gcstopm(void);
 RT0_NORETURN void runtime_mexit(void);
@@ -223,6 +237,10 @@ struct p *runtime_releasep(void);
 void runtime_pidleput(struct p *pp);
 struct p *runtime_pidleget(void);
 void runtime_exitsyscall(void);
+bool runtime_exitsyscallfast(struct m *mp);
+struct g *runtime_exitsyscall0(struct g *gp);
+bool runtime_boundput(struct m *mp, struct g *gp);
+struct g *runtime_runagain(struct m *mp, struct g *gp);
 void runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp);
 void runtime_stopTheWorld(void);
 void runtime_startTheWorld(void);
@@ -231,8 +249,17 @@ void runtime_startTheWorld(void);
 void runtime_startsysmon(void);
 void runtime_grow(void); // a goroutine's: the rest of the boot, once
 void runtime_checkdead(void); // sched.lock held
-bool runtime_preemptone(struct p *pp);
+void runtime_wakesysmon(void);
+
+// ---- preempt.c ----
+struct ucontext;
+int64_t runtime_slice(void);
+bool runtime_preemptone(struct p *pp, bool async);
 void runtime_preemptall(void);
+void runtime_preemptself(void);
+void runtime_preemptinit(void);
+void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);
+void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
 
 // ---- stack.c ----
 enum { STACKMIN = 16 << 10, STACKDEFAULT = 256 << 10, STACKGUARD = 928, STACKSYSTEM_WINDOW = 64 << 10 };

@@ -110,6 +110,7 @@ struct g {
 	uint8_t waitreason;    // owner, before it parks
 	uint8_t stackorder;    // which pool the stack came from (stack.c)
 	uint8_t issystem;      // not the user's: hidden at GOTRACEBACK below system
+	uint8_t asyncstop;     // stopped in a signal handler: stands at syscallpc/sp/bp
 	uint64_t goid;
 	struct g *schedlink; // the queue's lock, or the owner of the list it is on
 	uintptr_t gopc;      // return address of the rt0_go that made it
@@ -123,10 +124,19 @@ struct g {
 	struct g *alllink;     // large and foreign goroutines: sched.allglarge
 	void *racectx;         // TSan fiber, or ASan fake stack while away
 	struct stack segment;  // inside rt0_morestack: the stack in use
+	int32_t nopreempt;     // > 0: rt0_preempt_disable
+	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
 #define STACKPREEMPT ((uintptr_t)-1314) // as Go's stackPreempt: above every stack
+
+// A thread found asleep in a system call.
+struct blockedcall {
+	int32_t nr;
+	uintptr_t pc, sp;
+	int64_t since; // ns, when it was seen so; 0: none
+};
 
 struct lockheld {
 	uint32_t n;
@@ -145,6 +155,7 @@ struct m {
 	uint64_t fastrand[2]; // wyrand state
 	struct p *p;          // NULL when it runs no goroutines
 	struct p *nextp;      // handed over by who wakes us; owned once park is signalled
+	struct p *startp;     // atomic: a new m's first p; sysmon may take it back while the thread is being made
 	struct p *oldp;       // the p before the system call
 	void (*mstartfn)(void);
 	void *(*startfn)(void *); // hosted: what the thread runs
@@ -157,6 +168,8 @@ struct m {
 	uint8_t spinning; // looking for work, counted in sched.nmspinning
 	uint8_t blocked;  // asleep on a note
 	uint8_t isextra;  // belongs to a foreign thread while that one is in
+	uint32_t signalpending; // atomic: a preemption signal has been sent and not been handled
+	struct blockedcall blockedcall; // sysmon writes before it sends the signal, the handler reads
 	struct note park;
 	struct m *alllink;   // sched.allm; never removed while the runtime runs
 	struct m *schedlink; // sched.lock: midle, freem, extra list
@@ -176,6 +189,10 @@ struct sysmontick {
 	int64_t schedwhen, syscallwhen; // ns
 	uint64_t nswitch;
 	int64_t oldestwhen; // ns
+	// Does the thread get on? Its CPU clock at cpuwhen, and when to compare again.
+	struct m *cpum;
+	uint64_t cpuswitch;
+	int64_t cpu, cpuwhen, cpunext; // ns
 };
 
 struct p {
@@ -186,6 +203,7 @@ struct p {
 	uint32_t schedtick;  // owner, read by sysmon: goes up at each execute that starts a slice
 	uint32_t syscalltick;
 	struct sysmontick sysmontick; // sysmon only
+	bool boundturn;      // sched.lock: a goroutine stopped in its handler is the next to get a turn
 	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
 	struct mcache *mcache; // owner only
 
@@ -221,6 +239,12 @@ struct schedt {
 	int64_t nmfreed;
 	struct p *pidle;
 	struct gqueue runq; // the global queue
+	struct gqueue boundq; // runnable goroutines whose thread waits for a p (preempt.c, exitsyscall)
+	int32_t nbound;     // of those; written under lock, read anywhere
+	int32_t nstopped, maxstopped; // goroutines stopped in the handler
+	int64_t lastgrow;   // ns, when one more than the cap was last stopped
+	bool boundfirst;    // globrunqget: the other queue's turn
+	uint64_t nstops, ninthread; // counters of schedtrace
 	struct g *gfree;     // dead goroutines that no p holds
 	struct g *gfreecold; // the same; pages below the g's own are the kernel's again
 	int32_t ngfree;      // of both lists
@@ -236,6 +260,7 @@ struct schedt {
 	// newmhandoff.lock:
 	struct mutex newmlock;
 	struct m *newmlist; // ms that the template thread is to start
+	struct m *newmcur;  // the one it is starting
 	bool havetemplate;  // atomic
 	uint32_t newmwake;  // atomic, futex: 1 when newmlist has something
 	// atomic:
@@ -243,7 +268,13 @@ struct schedt {
 	int32_t npidle;
 	int32_t nmspinning;
 	uint32_t needspinning;
-	int32_t runqsize;   // written under lock, read anywhere
+	int32_t runqsize;   // of runq and boundq; written under lock, read anywhere
+	uint32_t needspare;   // a handler found no idle m: sysmon has one made
+	uint32_t sparecoming; // it is being made
+	uint32_t asyncready; // the handler of the preemption signal is there
+	uint32_t viatemplate; // goroutines may be stopped with locks of the libc: the template thread makes all ms
+	uint64_t npreemptreq, nretaken; // counters of schedtrace
+	int64_t coarsenow;  // ns, sysmon's last look at the clock; 0: it sleeps, ask yourself
 	uint32_t gcwaiting; // stopTheWorld wants the processors
 	uint32_t sysmonwait;
 	uint32_t gscan;     // a scanner may set Gscan: casgstatus takes its slow path

@@ -35,7 +35,7 @@ nm -A $core | awk '
 	$2 ~ /^[A-TV-Zui]$/ { defined[$3] = 1 }
 	$2 == "U" { undefined[$3] = undefined[$3] " " $1 }
 	END {
-		n = split("memcpy memset memmove memcmp _GLOBAL_OFFSET_TABLE_ main", ok)
+		n = split("memcpy memset memmove memcmp _GLOBAL_OFFSET_TABLE_ main __start_rt0_text __stop_rt0_text", ok)
 		for (i = 1; i <= n; i++)
 			defined[ok[i]] = 1
 		for (s in undefined)

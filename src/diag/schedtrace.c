@@ -140,6 +140,10 @@ runtime_schedtrace(bool detailed)
 		emit(&l, " gcwaiting=%s nmidlelocked=%d stopwait=%d sysmonwait=%s\n",
 		    boolean(atomic_loadrlx(&sched.gcwaiting) != 0), sched.nmidlelocked,
 		    sched.stopwait, boolean(atomic_loadrlx(&sched.sysmonwait) != 0));
+		// Ours, not Go's: how goroutines lost their p.
+		emit(&l, "  preempt: requests=%lu stops=%lu inthread=%lu retaken=%lu stopped=%d maxstopped=%d bound=%d\n",
+		    (unsigned long)atomic_loadrlx(&sched.npreemptreq), (unsigned long)sched.nstops, (unsigned long)sched.ninthread,
+		    (unsigned long)atomic_loadrlx(&sched.nretaken), sched.nstopped, sched.maxstopped, sched.nbound);
 		for (int32_t i = 0; i < sched.gomaxprocs; i++)
 			tracep(&l, allp[i]);
 		// Acquire: pairs with the release that put a new m at the head of the list.

@@ -48,6 +48,9 @@ RT0_NORETURN void runtime_dieFromSignal(uint32_t sig);
 uint64_t runtime_gettid(void);
 int32_t runtime_getproccount(void); // threads this process has, by the kernel's count; -1 unknown
 void runtime_usleep(uint32_t us);
+int64_t runtime_threadcputime(uint64_t tid);
+long runtime_tgkill(uint64_t tid, int sig); // a thread of this process
+bool runtime_threadblocked(uint64_t tid, struct blockedcall *out);
 void runtime_osyield(void);
 int64_t runtime_nanotime(void);
 // futexsleep returns on wake-up, when *addr != val, after ns (< 0: never), or for no reason.

@@ -11,6 +11,7 @@ struct schedt sched BOOTDATA = {.maxmcount = 10000};
 struct g runtime_g0 BOOTDATA;
 struct m runtime_m0 BOOTDATA;
 __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
+__thread struct m *runtime_tls_m __attribute__((tls_model("initial-exec")));
 int32_t runtime_argc BOOTDATA;
 char **runtime_argv BOOTDATA;
 const struct hostedops *runtime_hosted BOOTDATA;

@@ -151,6 +151,8 @@ static const struct {
     {"gctrace", &debug.gctrace},
     {"guardoff", &debug.guardoff},
     {"inittrace", &debug.inittrace},
+    {"preemptms", &debug.preemptms},
+    {"preemptus", &debug.preemptus},
     {"scheddetail", &debug.scheddetail},
     {"schedtrace", &debug.schedtrace},
     {"seed", &debug.seed},

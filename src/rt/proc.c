@@ -29,8 +29,7 @@ lazywake(void)
 		return;
 	// Dekker with sysmon, which sets sysmonslow, then looks at lazywake.
 	atomic_xchg(&sched.lazywake, 1);
-	if (atomic_loadrlx(&sched.sysmonslow) != 0 && atomic_xchg(&sched.sysmonslow, 0) != 0)
-		runtime_futexwakeup(&sched.sysmonslow, 1);
+	runtime_wakesysmon();
 }
 
 // ---- goroutine states ----
@@ -328,8 +327,11 @@ candirect(struct m *mp, struct g *gp)
 #ifdef RT0_SAN_HOOKS // the sanitizers are told of switches by mcall only
 	return (void)mp, (void)gp, false;
 #else
+	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
+	int32_t n = atomic_loadrlx(&sched.runqsize);
 	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && !perturb(2) &&
-	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&sched.runqsize)) == 0;
+	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
+	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif
 }
 
@@ -350,6 +352,14 @@ pickdirect(struct m *mp, struct g *gp)
 		return NULL;
 	}
 	return execute(mp, next, inherittime);
+}
+
+// coarsetime is about now, to within what sysmon sleeps: for the minutes in reports, at no cost.
+static inline int64_t
+coarsetime(void)
+{
+	int64_t t = atomic_loadrlx(&sched.coarsenow);
+	return likely(t != 0) || !sched.grown ? t : runtime_nanotime();
 }
 
 static struct g *
@@ -380,6 +390,7 @@ runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason 
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	gp->waitreason = (uint8_t)reason;
+	gp->waitsince = coarsetime();
 	mp->waitunlockf = unlockf;
 	mp->waitlock = lock;
 	runtime_mcall(park_m);
@@ -406,6 +417,7 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	gp->waitreason = (uint8_t)reason;
+	gp->waitsince = coarsetime();
 	struct g *next = pickdirect(mp, gp);
 	if (likely(next != NULL)) {
 		casgstatus(gp, Grunning, Gwaiting);

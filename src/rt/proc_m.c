@@ -88,7 +88,7 @@ allocm(struct p *pp, void (*fn)(void), int64_t id)
 	mp->g0->m = mp;
 	mp->g0->issystem = true;
 	mp->mstartfn = fn;
-	mp->nextp = pp;
+	mp->startp = pp;
 	runtime_mcommoninit(mp, id);
 	return mp;
 }
@@ -115,7 +115,9 @@ templatethread(void)
 			struct m *mp = list;
 			list = mp->schedlink;
 			mp->schedlink = NULL;
+			atomic_storerel(&sched.newmcur, mp); // pairs with takebackps
 			runtime_newosproc(mp);
+			atomic_storerel(&sched.newmcur, NULL);
 		}
 		if (atomic_loadrlx(&sched.stopping))
 			mquit(getg()->m);
@@ -134,13 +136,14 @@ startTemplateThread(void)
 		runtime_newm(templatethread, NULL, -1);
 }
 
-// newm starts a thread that runs fn (NULL: nothing) and then schedules, with pp.
+// newm starts a thread that runs fn (NULL: nothing) and then schedules, with pp (NULL: it waits for work).
 void
 runtime_newm(void (*fn)(void), struct p *pp, int64_t id)
 {
 	struct m *me = acquirem();
 	struct m *mp = allocm(pp, fn, id);
-	if (me->lockedext != 0 && atomic_loadrlx(&sched.havetemplate) && fn != templatethread) {
+	bool far = me->lockedext != 0 || atomic_loadrlx(&sched.viatemplate);
+	if (far && atomic_loadrlx(&sched.havetemplate) && fn != templatethread) {
 		runtime_lock(&sched.newmlock);
 		mp->schedlink = sched.newmlist;
 		sched.newmlist = mp;
@@ -155,6 +158,8 @@ runtime_newm(void (*fn)(void), struct p *pp, int64_t id)
 
 // ---- a thread's life ----
 
+static void newmidle(struct m *mp);
+
 static void
 mstart1(void *arg)
 {
@@ -168,9 +173,11 @@ mstart1(void *arg)
 	if (mp->mstartfn != NULL)
 		mp->mstartfn();
 	if (mp != &runtime_m0) {
-		struct p *pp = mp->nextp;
-		mp->nextp = NULL;
-		runtime_acquirep(pp);
+		struct p *pp = atomic_xchg(&mp->startp, NULL);
+		if (pp != NULL)
+			runtime_acquirep(pp);
+		else
+			newmidle(mp);
 	}
 	runtime_gogo(runtime_schedule());
 }
@@ -204,8 +211,8 @@ mput(struct m *mp)
 	runtime_checkdead();
 }
 
-static struct m *
-mget(void)
+struct m *
+runtime_mget(void)
 {
 	HELD(&sched.lock);
 	struct m *mp = sched.midle;
@@ -267,7 +274,7 @@ runtime_stopms(void)
 {
 	for (;;) {
 		runtime_lock(&sched.lock);
-		for (struct m *mp; (mp = mget()) != NULL;)
+		for (struct m *mp; (mp = runtime_mget()) != NULL;)
 			runtime_notewakeup(&mp->park);
 		if (sched.m0gone) {
 			// A goroutine ended locked to it (mexit); mquit counts it again.
@@ -330,7 +337,17 @@ runtime_startm(struct p *pp, bool spinning)
 			return;
 		}
 	}
-	struct m *mp = mget();
+	if (pp != NULL && sched.nbound > 0 && (sched.midle == NULL || runtime_runqempty(pp))) {
+		// Its thread is there, and needs no other to look for it.
+		struct g *gp = runtime_boundget();
+		if (spinning && atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("startm: negative nmspinning");
+		runtime_unlock(&sched.lock);
+		runtime_runbound(pp, gp);
+		releasem(me);
+		return;
+	}
+	struct m *mp = runtime_mget();
 	if (mp == NULL) {
 		// The id is reserved under the lock: checkdead must count the m from now on.
 		int64_t id = mReserveID();
@@ -450,6 +467,13 @@ runtime_stoplockedm(void)
 	if (mp->p != NULL)
 		runtime_handoffp(runtime_releasep());
 	incidlelocked(1);
+	runtime_mparkbound(mp);
+}
+
+// mparkbound sleeps until somebody runs the goroutine of this m, and returns with the p.
+void
+runtime_mparkbound(struct m *mp)
+{
 	mpark(mp);
 	uint32_t s = runtime_readgstatus(mp->lockedg) & ~(uint32_t)Gscan;
 	if (s != Grunnable) {
@@ -462,15 +486,78 @@ runtime_stoplockedm(void)
 void
 runtime_startlockedm(struct g *gp)
 {
-	struct m *mp = gp->lockedm;
-	if (mp == getg()->m)
+	if (gp->lockedm == getg()->m)
 		runtime_throw("startlockedm: locked to me");
+	runtime_runbound(runtime_releasep(), gp);
+	runtime_stopm();
+}
+
+// runbound gives pp to the thread that gp is bound to. gp is off all queues.
+void
+runtime_runbound(struct p *pp, struct g *gp)
+{
+	struct m *mp = gp->lockedm;
 	if (mp->nextp != NULL)
 		runtime_throw("startlockedm: m has p");
 	incidlelocked(-1);
-	mp->nextp = runtime_releasep();
+	mp->nextp = pp;
 	runtime_notewakeup(&mp->park);
+}
+
+// ---- spare ms, for the handler of the preemption signal ----
+
+// newmidle is the start of an m that was made without a p, or has lost it.
+static void
+newmidle(struct m *mp)
+{
+	if (mp->spinning) { // counted by who started us
+		mp->spinning = false;
+		if (atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("newmidle: negative nmspinning");
+	}
 	runtime_stopm();
+}
+
+static void
+sparestart(void)
+{
+	atomic_storerlx(&sched.sparecoming, 0);
+}
+
+// sparem has an idle m made if there is none; it returns whether there is one. sysmon calls it before it sends a
+// preemption signal. From then on goroutines may be stopped while they hold a lock of the libc's that
+// pthread_create wants: only the template thread makes ms, and may wait for it.
+bool
+runtime_sparem(void)
+{
+	if (!atomic_loadrlx(&sched.viatemplate) && runtime_hosted != NULL) {
+		if (!atomic_loadrlx(&sched.havetemplate))
+			startTemplateThread();
+		atomic_storerlx(&sched.viatemplate, 1);
+	}
+	runtime_lock(&sched.lock);
+	bool have = sched.midle != NULL;
+	runtime_unlock(&sched.lock);
+	if (!have && atomic_xchg(&sched.sparecoming, 1) == 0)
+		runtime_newm(sparestart, NULL, -1);
+	return have;
+}
+
+// takebackps takes the ps back that wait for threads being made, if goroutines wait that have a thread: one
+// of those may hold the lock that the making waits for.
+void
+runtime_takebackps(void)
+{
+	struct p *pp = NULL;
+	runtime_lock(&sched.newmlock);
+	struct m *mp = atomic_loadacq(&sched.newmcur);
+	if (mp != NULL)
+		pp = atomic_xchg(&mp->startp, NULL); // against the new thread, in mstart1
+	for (mp = sched.newmlist; pp == NULL && mp != NULL; mp = mp->schedlink)
+		pp = atomic_xchg(&mp->startp, NULL);
+	runtime_unlock(&sched.newmlock);
+	if (pp != NULL)
+		runtime_handoffp(pp); // to who is bound, above all: startm
 }
 
 void

@@ -166,6 +166,7 @@ runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp)
 	gp->syscallpc = pc;
 	gp->syscallsp = sp;
 	gp->syscallbp = bp;
+	gp->waitsince = atomic_loadrlx(&sched.coarsenow);
 	runtime_casgstatus(gp, Grunning, Gsyscall);
 	if (unlikely(atomic_loadrlx(&sched.sysmonwait))) {
 		runtime_lock(&sched.lock);
@@ -203,8 +204,8 @@ rt0_entersyscall(void)
 }
 
 // exitsyscallfast takes a p without going to sleep: the old one, or an idle one.
-static bool
-exitsyscallfast(struct m *mp)
+bool
+runtime_exitsyscallfast(struct m *mp)
 {
 	struct p *old = mp->oldp;
 	mp->oldp = NULL;
@@ -225,19 +226,26 @@ exitsyscallfast(struct m *mp)
 	return true;
 }
 
-// bindrunq puts gp on the global queue, bound to this m. sched.lock is held. It returns whether gp was
-// bound before.
-static bool
-bindrunq(struct m *mp, struct g *gp)
+// boundput puts gp on the bound queue: only this m can run it. It returns whether gp was bound before.
+bool
+runtime_boundput(struct m *mp, struct g *gp)
 {
+	HELD(&sched.lock);
 	bool bound = gp->lockedm != NULL;
 	gp->lockedm = mp;
 	mp->lockedg = gp;
-	runtime_globrunqput(gp);
+	gp->schedlink = NULL;
+	if (sched.boundq.tail != NULL)
+		sched.boundq.tail->schedlink = gp;
+	else
+		sched.boundq.head = gp;
+	sched.boundq.tail = gp;
+	atomic_storerlx(&sched.nbound, sched.nbound + 1);
+	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
 	return bound;
 }
 
-// waitbound, after bindrunq: this m sleeps until it is gp's turn.
+// waitbound, after boundput: this m sleeps until it is gp's turn.
 static void
 waitbound(struct m *mp, struct g *gp, bool bound)
 {
@@ -248,8 +256,8 @@ waitbound(struct m *mp, struct g *gp, bool bound)
 	}
 }
 
-static struct g *
-runagain(struct m *mp, struct g *gp)
+struct g *
+runtime_runagain(struct m *mp, struct g *gp)
 {
 	atomic_storerel(&mp->curg, gp);
 	gp->m = mp;
@@ -259,11 +267,11 @@ runagain(struct m *mp, struct g *gp)
 	return gp;
 }
 
-// exitsyscall0, on g0: no p to be had. gp waits its turn on the global queue, bound to this m, which
+// exitsyscall0, on g0 or gsignal: no p to be had. gp waits its turn on the global queue, bound to this m, which
 // sleeps: C code expects to come back from a call on the thread that made it (errno, other
 // thread-locals). Go lets any m go on.
-static struct g *
-exitsyscall0(struct g *gp)
+struct g *
+runtime_exitsyscall0(struct g *gp)
 {
 	struct m *mp = getg()->m;
 	runtime_casgstatus(gp, Gsyscall, Grunnable);
@@ -271,13 +279,15 @@ exitsyscall0(struct g *gp)
 	gp->m = NULL;
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
-	bool bound = pp == NULL && bindrunq(mp, gp);
+	bool bound = pp == NULL && runtime_boundput(mp, gp);
 	runtime_unlock(&sched.lock);
-	if (pp != NULL)
+	if (pp != NULL) {
 		runtime_acquirep(pp);
-	else
+	} else {
+		runtime_wakesysmon(); // all run: whose time is up, only it can tell
 		waitbound(mp, gp, bound);
-	return runagain(mp, gp);
+	}
+	return runtime_runagain(mp, gp);
 }
 
 // exitsyscallyield, on g0: gp came back with a p, but its time is up. It waits bound, too.
@@ -289,10 +299,10 @@ exitsyscallyield(struct g *gp)
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	runtime_lock(&sched.lock);
-	bool bound = bindrunq(mp, gp);
+	bool bound = runtime_boundput(mp, gp);
 	runtime_unlock(&sched.lock);
 	waitbound(mp, gp, bound);
-	return runagain(mp, gp);
+	return runtime_runagain(mp, gp);
 }
 
 void
@@ -301,7 +311,7 @@ runtime_exitsyscall(void)
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 	mp->locks++;
-	if (likely(exitsyscallfast(mp))) {
+	if (likely(runtime_exitsyscallfast(mp))) {
 		runtime_casgstatus(gp, Gsyscall, Grunning);
 		gp->syscallsp = 0;
 		mp->locks--;
@@ -313,7 +323,7 @@ runtime_exitsyscall(void)
 		return;
 	}
 	mp->locks--;
-	runtime_mcall(exitsyscall0);
+	runtime_mcall(runtime_exitsyscall0);
 	gp->syscallsp = 0;
 }
 

@@ -368,13 +368,18 @@ runtime_globrunqputbatch(struct gqueue *q, int32_t n)
 	atomic_storerlx(&sched.runqsize, sched.runqsize + n);
 }
 
-// globrunqget takes one to run, and pp's fair share of the rest (at most max in all, 0: no limit but
-// the share) onto pp's ring.
+// globrunqget takes one to run: from the bound queue by turns, or else with pp's fair share of the rest (at most max in all, 0: no limit but
+// the share) onto pp's ring. A bound one's thread must run it (schedule).
 struct g *
 runtime_globrunqget(struct p *pp, int32_t max)
 {
 	HELD(&sched.lock);
-	int32_t size = sched.runqsize;
+	if (sched.nbound > 0) {
+		sched.boundfirst = !sched.boundfirst;
+		if (sched.boundfirst || sched.runq.head == NULL)
+			return runtime_boundget();
+	}
+	int32_t size = sched.runqsize - sched.nbound;
 	if (size == 0)
 		return NULL;
 	int32_t n = size / sched.gomaxprocs + 1;
@@ -384,7 +389,7 @@ runtime_globrunqget(struct p *pp, int32_t max)
 		n = max;
 	if (n > NRUNQ / 2)
 		n = NRUNQ / 2;
-	atomic_storerlx(&sched.runqsize, size - n);
+	atomic_storerlx(&sched.runqsize, sched.runqsize - n);
 	struct g *first = NULL;
 	for (int32_t i = 0; i < n; i++) {
 		struct g *gp = sched.runq.head;
@@ -399,6 +404,20 @@ runtime_globrunqget(struct p *pp, int32_t max)
 		runtime_runqput(pp, gp, false);
 	}
 	return first;
+}
+
+// boundget takes the goroutine whose thread has waited longest for a p.
+struct g *
+runtime_boundget(void)
+{
+	HELD(&sched.lock);
+	struct g *gp = sched.boundq.head;
+	sched.boundq.head = gp->schedlink;
+	if (sched.boundq.head == NULL)
+		sched.boundq.tail = NULL;
+	atomic_storerlx(&sched.nbound, sched.nbound - 1);
+	atomic_storerlx(&sched.runqsize, sched.runqsize - 1);
+	return gp;
 }
 
 // runq_check throws if pp's queues contradict themselves. Owner only.

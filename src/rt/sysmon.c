@@ -10,39 +10,68 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t forcepreemptns = 10 * MS;
+static const int64_t blockedcheckns = MS;
 static const int64_t scavengeperiod = SEC;
 
-// preemptone asks the goroutine that pp runs to give way. It may come too late or hit the next one:
-// harmless. Goroutines look at the request when they call the runtime.
-bool
-runtime_preemptone(struct p *pp)
-{
-	struct m *mp = atomic_loadrlx(&pp->m);
-	if (mp == NULL || mp == getg()->m)
-		return false;
-	// An m and a g are never unmapped: a stale one may be written to.
-	struct g *gp = atomic_loadacq(&mp->curg); // pairs with execute's release
-	if (gp == NULL)
-		return false;
-	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
-	return true;
-}
-
+// wakesysmon ends a long sleep of sysmon's.
 void
-runtime_preemptall(void)
+runtime_wakesysmon(void)
 {
-	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
-		if (atomic_loadrlx(&runtime_pat(i)->status) == Prunning)
-			runtime_preemptone(runtime_pat(i));
+	if (atomic_loadrlx(&sched.sysmonslow) != 0 && atomic_xchg(&sched.sysmonslow, 0) != 0)
+		runtime_futexwakeup(&sched.sysmonslow, 1);
 }
 
-// retake looks at every p. Returns whether it did anything.
+// preempt asks the goroutine that pp runs to give way to those who wait; by signal, once there is somebody to
+// take the p: the handler cannot start a thread.
+static void
+preempt(struct p *pp, struct m *mp, int64_t now)
+{
+	struct blockedcall call = {0};
+	if (atomic_loadrlx(&mp->signalpending) == 0) {
+		// Asleep in a system call: the handler will finish it.
+		if (runtime_threadblocked(mp->procid, &call))
+			call.since = now;
+		mp->blockedcall = call; // the signal orders it before the handler's reads
+	}
+	bool spare = runtime_sparem();
+	runtime_preemptone(pp, spare || atomic_loadrlx(&sched.nbound) > 0 || call.since != 0);
+}
+
+// stuck tells whether the thread that runs on pp gets no CPU time: it sleeps in the kernel, or the machine is
+// busy. Asked from 1 ms on and then half as often each time it is not.
 static bool
-retake(int64_t now)
+stuck(struct p *pp, struct m *mp, int64_t now, int64_t *next)
+{
+	struct sysmontick *pd = &pp->sysmontick;
+	uint64_t n = atomic_loadrlx(&pp->nswitch);
+	if (pd->cpum != mp || pd->cpuswitch != n) {
+		pd->cpum = mp;
+		pd->cpuswitch = n;
+		pd->cpuwhen = now;
+		pd->cpu = runtime_threadcputime(mp->procid);
+		pd->cpunext = now + blockedcheckns;
+	} else if (now >= pd->cpunext) {
+		int64_t cpu = runtime_threadcputime(mp->procid), passed = now - pd->cpuwhen;
+		bool still = cpu - pd->cpu < passed / 16;
+		pd->cpunext = now + (still ? blockedcheckns : 2 * passed);
+		pd->cpuwhen = now;
+		pd->cpu = cpu;
+		if (still)
+			return true;
+	}
+	if (*next > pd->cpunext)
+		*next = pd->cpunext;
+	return false;
+}
+
+// retake looks at every p. Returns whether it did anything. *next becomes the time of the next thing to
+// be done, if that is earlier.
+static bool
+retake(int64_t now, int64_t *next)
 {
 	bool did = false;
 	int32_t idle = atomic_loadrlx(&sched.npidle);
+	int64_t slicens = runtime_slice();
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
 		struct p *pp = runtime_pat(i);
 		if (pp == NULL)
@@ -55,15 +84,31 @@ retake(int64_t now)
 			if (pd->schedtick != t) {
 				pd->schedtick = t;
 				pd->schedwhen = now;
-			} else if (pd->schedwhen + forcepreemptns <= now) {
+			} else if (pd->schedwhen + slicens <= now) {
 				// In a system call there is no m to ask: the p is taken below. A
 				// goroutine that does nothing but short calls would go on for ever.
 				slice = true;
-				runtime_preemptone(pp);
+				runtime_preemptone(pp, false);
 			}
-			if (pd->oldestwhen + forcepreemptns <= now) {
+			if (pd->oldestwhen + slicens <= now) {
 				pd->oldestwhen = now;
 				atomic_storerlx(&pp->oldest, 1); // runq.c: newq
+			}
+		}
+		struct m *mp = atomic_loadrlx(&pp->m);
+		if (s == Prunning && mp != NULL && (atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp))) {
+			// Others wait for it.
+			if (slice) {
+				preempt(pp, mp, now);
+				*next = now;
+			} else if (stuck(pp, mp, now, next)) {
+				struct blockedcall call;
+				if (runtime_threadblocked(mp->procid, &call)) {
+					preempt(pp, mp, now);
+					*next = now;
+				}
+			} else if (*next > pd->schedwhen + slicens) {
+				*next = pd->schedwhen + slicens;
 			}
 		}
 		if (s == Prunning) {
@@ -114,6 +159,9 @@ sysmon(void)
 	int64_t lasttrace = 0, lastscavenge = 0;
 	int32_t idle = 0; // looks in a row that found nothing
 	uint32_t delay = 0;
+	int64_t now = 0, next = INT64_MAX, newmwhen = 0;
+	int32_t waiting = 0;
+	struct m *newmlast = NULL;
 	for (;;) {
 		if (idle == 0)
 			delay = 20;
@@ -121,18 +169,26 @@ sysmon(void)
 			delay *= 2;
 		if (delay > 10 * 1000)
 			delay = 10 * 1000;
-		if (delay <= 80) {
-			runtime_usleep(delay);
+		uint32_t us = delay;
+		if (next != INT64_MAX) {
+			// Somebody waits for a slice to end, or for a thread that may be asleep.
+			int64_t left = (next - now) / 1000;
+			us = left < 20 ? 20 : left > 10 * 1000 ? 10 * 1000 : (uint32_t)left;
+		}
+		if (us <= 80) {
+			runtime_usleep(us);
 		} else {
-			// Long: lazywake (proc.c) may cut it short by making the word 0.
+			// Long: lazywake (proc.c) and who comes back without a p may cut it
+			// short by making the word 0. Dekker with both.
 			atomic_store(&sched.sysmonslow, 1);
-			if (atomic_load(&sched.lazywake) == 0)
-				runtime_futexsleep(&sched.sysmonslow, 1, delay * 1000ll);
+			if (atomic_load(&sched.lazywake) == 0 && atomic_load(&sched.nbound) <= waiting)
+				runtime_futexsleep(&sched.sysmonslow, 1, us * 1000ll);
 			atomic_storerlx(&sched.sysmonslow, 0);
 		}
 		if (atomic_loadrlx(&sched.stopping))
 			return;
-		int64_t now = runtime_nanotime();
+		now = runtime_nanotime();
+		atomic_storerlx(&sched.coarsenow, now);
 		if (debug.schedtrace <= 0 && (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs))) {
 			runtime_lock(&sched.lock);
 			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
@@ -140,6 +196,7 @@ sysmon(void)
 				// nobody has looked at are a reason to look again in a while.
 				bool more = runtime_stackscavenge() > 0;
 				atomic_storerlx(&sched.sysmonwait, 1);
+				atomic_storerlx(&sched.coarsenow, 0);
 				runtime_unlock(&sched.lock);
 				runtime_notetsleep(&sched.sysmonnote, more ? scavengeperiod : -1);
 				runtime_lock(&sched.lock);
@@ -152,11 +209,28 @@ sysmon(void)
 			if (atomic_loadrlx(&sched.stopping))
 				return;
 			now = runtime_nanotime();
+			atomic_storerlx(&sched.coarsenow, now);
 		}
 		runtime_lock(&sched.sysmonlock);
 		bool did = atomic_loadrlx(&sched.lazywake) != 0;
 		atomic_storerlx(&sched.lazywake, 0);
-		did |= retake(now);
+		next = INT64_MAX;
+		waiting = atomic_loadrlx(&sched.nbound);
+		did |= retake(now, &next);
+		if (atomic_loadrlx(&sched.needspare) != 0) {
+			atomic_storerlx(&sched.needspare, 0);
+			runtime_sparem();
+			did = true;
+		}
+		// A thread that cannot be made: see takebackps.
+		struct m *cur = atomic_loadacq(&sched.newmcur);
+		if (cur == NULL || cur != newmlast) {
+			newmlast = cur;
+			newmwhen = now;
+		} else if (newmwhen + 10 * MS <= now && atomic_loadrlx(&sched.nbound) > 0) {
+			newmwhen = now;
+			runtime_takebackps();
+		}
 		runtime_unlock(&sched.sysmonlock);
 		idle = did ? 0 : idle + 1;
 		if (debug.schedtrace > 0 && lasttrace + debug.schedtrace * MS <= now) {
@@ -183,6 +257,7 @@ static void
 startsysmon_m(void *arg)
 {
 	(void)arg;
+	runtime_preemptinit();
 	runtime_newm(sysmonmain, NULL, -1);
 }
 

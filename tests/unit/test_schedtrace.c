@@ -63,6 +63,8 @@ TEST(scheddetail_lines_are_gos)
 	    {"SCHED",
 		SCHED "gcwaiting=" BOOL " nmidlelocked=[0-9]+ stopwait=[0-9]+ sysmonwait=" BOOL
 		      "$"},
+	    {"  preempt:", "^  preempt: requests=[0-9]+ stops=[0-9]+ inthread=[0-9]+ retaken=[0-9]+ "
+			   "stopped=[0-9]+ maxstopped=[0-9]+ bound=[0-9]+$"},
 	    {"  P",
 		"^  P[0-9]+: status=[0-4] schedtick=[0-9]+ syscalltick=[0-9]+ m=" ID
 		" runqsize=[0-9]+ gfreecnt=[0-9]+ timerslen=[0-9]+$"},
@@ -71,21 +73,22 @@ TEST(scheddetail_lines_are_gos)
 		"locks=[0-9]+ dying=[0-9]+ spinning=" BOOL " blocked=" BOOL " lockedg=" ID "$"},
 	    {"  G", "^  G[0-9]+: status=[0-9]+\\([^)]*(\\([^)]*\\))?\\) m=" ID " lockedm=" ID "$"},
 	};
-	int count[4] = {0}, last = 0;
+	int count[5] = {0}, last = 0;
 	char *save;
 	for (char *line = strtok_r(trace(true), "\n", &save); line != NULL;
 	     line = strtok_r(NULL, "\n", &save)) {
 		int k = 0;
-		while (k < 4 && strncmp(line, kinds[k].start, strlen(kinds[k].start)) != 0)
+		while (k < 5 && strncmp(line, kinds[k].start, strlen(kinds[k].start)) != 0)
 			k++;
-		if (k == 4 || !matches(line, kinds[k].pattern))
+		if (k == 5 || !matches(line, kinds[k].pattern))
 			test_fail("not a line of Go's: %s\n", line);
-		CHECK(k >= last); // SCHED, then all Ps, all Ms, all Gs
+		CHECK(k >= last); // SCHED, our own, then all Ps, all Ms, all Gs
 		last = k;
 		count[k]++;
 	}
 	CHECK_EQ(count[0], 1);
-	CHECK_EQ(count[1], sched.gomaxprocs);
-	CHECK(count[2] >= 1);
+	CHECK_EQ(count[1], 1);
+	CHECK_EQ(count[2], sched.gomaxprocs);
 	CHECK(count[3] >= 1);
+	CHECK(count[4] >= 1);
 }

@@ -138,4 +138,37 @@ FUNC runtime_memclr
 4:	ret
 ENDFUNC runtime_memclr
 
+// What compilers call: memcpy and memmove, memset, memcmp (runtime.h).
+
+// void *runtime_memcpy(void *to, const void *from, size_t n), and memmove. Returns to.
+FUNC runtime_memcpy
+	movq	%rdi, %rax
+	jmp	runtime_memmove		// leaves rax alone
+ENDFUNC runtime_memcpy
+
+// void *runtime_memset(void *p, int c, size_t n)
+FUNC runtime_memset
+	movq	%rdi, %r8
+	movl	%esi, %eax
+	movq	%rdx, %rcx
+	rep stosb
+	movq	%r8, %rax
+	ret
+ENDFUNC runtime_memset
+
+// int runtime_memcmp(const void *a, const void *b, size_t n)
+FUNC runtime_memcmp
+	xorl	%ecx, %ecx
+1:	cmpq	%rdx, %rcx
+	jae	2f
+	movzbl	(%rdi,%rcx), %eax
+	movzbl	(%rsi,%rcx), %r8d
+	incq	%rcx
+	subl	%r8d, %eax
+	jz	1b
+	ret
+2:	xorl	%eax, %eax
+	ret
+ENDFUNC runtime_memcmp
+
 	.section .note.GNU-stack, "", @progbits

@@ -49,44 +49,16 @@ main_main:
 	.cfi_endproc
 	.size main_main, . - main_main
 
-// void *memcpy(void *to, const void *from, size_t n), and memmove.
-	.globl memcpy, memmove, memset, memcmp
-	.type memcpy, @function
-	.type memmove, @function
-memcpy:
-memmove:
-	pushq	%rdi
-	call	runtime_memmove
-	popq	%rax
-	ret
-	.size memcpy, . - memcpy
-	.size memmove, . - memmove
-
-// void *memset(void *p, int c, size_t n)
-	.type memset, @function
-memset:
-	movq	%rdi, %r8
-	movl	%esi, %eax
-	movq	%rdx, %rcx
-	rep stosb
-	movq	%r8, %rax
-	ret
-	.size memset, . - memset
-
-// int memcmp(const void *a, const void *b, size_t n)
-	.type memcmp, @function
-memcmp:
-	xorl	%ecx, %ecx
-1:	cmpq	%rdx, %rcx
-	jae	2f
-	movzbl	(%rdi,%rcx), %eax
-	movzbl	(%rsi,%rcx), %r8d
-	incq	%rcx
-	subl	%r8d, %eax
-	jz	1b
-	ret
-2:	xorl	%eax, %eax
-	ret
-	.size memcmp, . - memcmp
+// The four functions that compilers call without being asked.
+.macro TAIL name, to
+	.globl	\name
+	.type	\name, @function
+\name:	jmp	\to
+	.size	\name, . - \name
+.endm
+TAIL	memcpy, runtime_memcpy
+TAIL	memmove, runtime_memcpy
+TAIL	memset, runtime_memset
+TAIL	memcmp, runtime_memcmp
 
 	.section .note.GNU-stack, "", @progbits

@@ -58,7 +58,18 @@ struct ucontext {
 	uint64_t sigmask;
 };
 
+// A system call that a signal has interrupted (blocked_linux.c).
+struct kcall {
+	int32_t nr;
+	bool restart;  // the kernel has backed up to the instruction
+	int64_t since; // ns, when it was seen asleep; 0: not
+	int64_t done;  // bytes written or read before the signal
+	int64_t arg[6];
+};
+
 #pragma GCC visibility push(hidden)
+bool runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, struct kcall *c);
+long runtime_finishcall(struct kcall *c, const uint64_t *mask);
 long runtime_clone(uint64_t flags, void *stack, struct m *mp, void *tp, int32_t *cleartid);
 void runtime_sigreturn(void);
 int32_t runtime_cgroupcpus(const char *procfile, const char *root, int32_t ncpu);

@@ -324,6 +324,13 @@ runtime_usleep(uint32_t us)
 	sys2(SYS_nanosleep, &ts, 0);
 }
 
+long
+runtime_tgkill(uint64_t tid, int sig)
+{
+	// Not kept: a child of fork has another.
+	return sys3(SYS_tgkill, sys0(SYS_getpid), tid, sig);
+}
+
 void
 runtime_osyield(void)
 {

@@ -70,6 +70,7 @@ runtime_minit(void)
 {
 	struct m *mp = getg()->m;
 	mp->procid = runtime_gettid();
+	runtime_tls_m = mp;
 	struct sigaltstack st = {0, 2, 0};
 	// Nobody but a sanitizer can have given m0 a stack in a program of ours.
 	bool ask = mp != &runtime_m0 || RT0_ASAN || RT0_TSAN;
@@ -93,6 +94,7 @@ runtime_unminit(void)
 {
 	struct sigaltstack st;
 	struct g *gs = getg()->m->gsignal;
+	runtime_tls_m = NULL;
 	if (gs == NULL || sys2(SYS_sigaltstack, NULL, &st) != 0 || st.sp != gs->stack.lo)
 		return;
 	st = (struct sigaltstack){0, 2 /* SS_DISABLE */, 0};

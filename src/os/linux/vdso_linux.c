@@ -111,7 +111,13 @@ static int64_t
 clocktime(int clock)
 {
 	struct timespec ts = {0, 0};
+	// The kernel's page is not in rt0_text: hold off the preemption signal.
+	struct g *gp = getg();
+	if (gp != NULL)
+		gp->m->locks++;
 	atomic_loadrlx(&clock_gettime_fn)(clock, &ts);
+	if (gp != NULL)
+		gp->m->locks--;
 	return ts.tv_sec * SEC + ts.tv_nsec;
 }
 

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// blocked_linux.c: goroutines that block in system calls which nobody has declared.
+//
+// C code blocks where it likes: in read, in sleep, in the futex of a pthread_mutex. sysmon finds such
+// a thread by its CPU clock standing still while others wait for its p, asks the kernel what it
+// does (threadblocked), and sends the preemption signal, which ends the call early: the kernel
+// backs up to the system call instruction where it can restart it (SA_RESTART), and returns
+// -EINTR where it cannot. The handler finishes the call in both cases, without a p, as if it had
+// been between entersyscall and exitsyscall (preempt.c). The program sees neither the signal nor a
+// short sleep: relative timeouts are shortened by what has passed, interruptedcall and finishcall.
+//
+// Only calls on the list below are finished here. All can block and do the same when made again.
+#include "../../runtime.h"
+#include "linux.h"
+
+enum {
+	NR_read = 0, NR_write = 1, NR_poll = 7, NR_pread64 = 17, NR_pwrite64 = 18, NR_readv = 19,
+	NR_writev = 20, NR_select = 23, NR_pause = 34, NR_nanosleep = 35, NR_connect = 42,
+	NR_accept = 43, NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47,
+	NR_wait4 = 61, NR_semop = 65, NR_msgsnd = 69, NR_msgrcv = 70, NR_fcntl = 72, NR_flock = 73,
+	NR_fsync = 74, NR_fdatasync = 75, NR_rt_sigtimedwait = 128, NR_futex = 202,
+	NR_io_getevents = 208, NR_semtimedop = 220, NR_clock_nanosleep = 230, NR_epoll_wait = 232,
+	NR_mq_timedsend = 242, NR_mq_timedreceive = 243, NR_waitid = 247, NR_openat = 257,
+	NR_pselect6 = 270, NR_ppoll = 271, NR_splice = 275, NR_tee = 276, NR_epoll_pwait = 281,
+	NR_accept4 = 288, NR_preadv = 295, NR_pwritev = 296, NR_recvmmsg = 299, NR_sendmmsg = 307,
+	NR_getrandom = 318, NR_copy_file_range = 326, NR_epoll_pwait2 = 441,
+	TIMER_ABSTIME = 1, MSG_WAITALL = 0x100, FUTEX_CMD_MASK = 127,
+};
+
+// How a call says for how long it will wait.
+enum timeoutkind {
+	TO_NONE,    // it does not, or the kernel has written what is left to where the call reads it
+	TO_MS,      // milliseconds in a register, negative is for ever
+	TO_SPEC,    // a pointer to a relative struct timespec, NULL is for ever
+};
+
+static const struct blocking {
+	uint16_t nr;
+	uint8_t timeout; // enum timeoutkind
+	uint8_t arg;     // which argument
+} blocking[] = {
+    {NR_read, 0, 0}, {NR_write, 0, 0}, {NR_poll, TO_MS, 2}, {NR_pread64, 0, 0}, {NR_pwrite64, 0, 0},
+    {NR_readv, 0, 0}, {NR_writev, 0, 0}, {NR_select, 0, 0}, {NR_pause, 0, 0},
+    {NR_nanosleep, TO_SPEC, 0}, {NR_connect, 0, 0}, {NR_accept, 0, 0}, {NR_sendto, 0, 0},
+    {NR_recvfrom, 0, 0}, {NR_sendmsg, 0, 0}, {NR_recvmsg, 0, 0}, {NR_wait4, 0, 0}, {NR_semop, 0, 0},
+    {NR_msgsnd, 0, 0}, {NR_msgrcv, 0, 0}, {NR_fcntl, 0, 0}, {NR_flock, 0, 0}, {NR_fsync, 0, 0},
+    {NR_fdatasync, 0, 0}, {NR_rt_sigtimedwait, TO_SPEC, 2}, {NR_futex, TO_SPEC, 3},
+    {NR_io_getevents, TO_SPEC, 4}, {NR_semtimedop, TO_SPEC, 3}, {NR_clock_nanosleep, TO_SPEC, 2},
+    {NR_epoll_wait, TO_MS, 3}, {NR_mq_timedsend, 0, 0}, {NR_mq_timedreceive, 0, 0},
+    {NR_waitid, 0, 0}, {NR_openat, 0, 0}, {NR_pselect6, 0, 0}, {NR_ppoll, 0, 0}, {NR_splice, 0, 0},
+    {NR_tee, 0, 0}, {NR_epoll_pwait, TO_MS, 3}, {NR_accept4, 0, 0}, {NR_preadv, 0, 0},
+    {NR_pwritev, 0, 0}, {NR_recvmmsg, 0, 0}, {NR_sendmmsg, 0, 0}, {NR_getrandom, 0, 0},
+    {NR_copy_file_range, 0, 0}, {NR_epoll_pwait2, TO_SPEC, 3},
+};
+
+static const struct blocking *
+findblocking(int64_t nr)
+{
+	for (size_t i = 0; i < NELEM(blocking); i++)
+		if (blocking[i].nr == nr)
+			return &blocking[i];
+	return NULL;
+}
+
+// ---- what sysmon asks ----
+
+// threadcputime is the CPU time in ns that thread tid of ours has used; < 0: it is gone.
+int64_t
+runtime_threadcputime(uint64_t tid)
+{
+	// The kernel's CPUCLOCK_SCHED of one thread.
+	int32_t clock = (int32_t)(~(uint32_t)tid << 3 | 6);
+	struct timespec ts;
+	long r = sys2(SYS_clock_gettime, clock, &ts);
+	return r < 0 ? r : ts.tv_sec * SEC + ts.tv_nsec;
+}
+
+static const char *
+scannumber(const char *s, int64_t *out)
+{
+	bool neg = *s == '-';
+	uint64_t v = 0;
+	s += neg;
+	if (s[0] == '0' && s[1] == 'x') {
+		for (s += 2;; s++) {
+			uint32_t d = *s >= '0' && *s <= '9' ? (uint32_t)(*s - '0')
+				   : *s >= 'a' && *s <= 'f' ? (uint32_t)(*s - 'a' + 10)
+							    : 16;
+			if (d == 16)
+				break;
+			v = v << 4 | d;
+		}
+	} else {
+		for (; *s >= '0' && *s <= '9'; s++)
+			v = v * 10 + (uint32_t)(*s - '0');
+	}
+	*out = neg ? -(int64_t)v : (int64_t)v;
+	while (*s == ' ')
+		s++;
+	return s;
+}
+
+// threadblocked tells whether thread tid sleeps in a system call now, and in which one. Where the kernel does
+// not say, it does not, and the handler decides by what it finds.
+bool
+runtime_threadblocked(uint64_t tid, struct blockedcall *out)
+{
+	char path[64], buf[256];
+	runtime_snprintf(path, sizeof path, "/proc/self/task/%lu/syscall", (unsigned long)tid);
+	int fd = runtime_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	long n = runtime_read(fd, buf, sizeof buf - 1);
+	runtime_close(fd);
+	if (n <= 0 || buf[0] == 'r') // "running"
+		return false;
+	buf[n] = 0;
+	int64_t v[9]; // number, six arguments, sp, pc
+	const char *s = buf;
+	for (size_t i = 0; i < NELEM(v); i++) {
+		if (*s == 0 || *s == '\n')
+			return false; // in a page fault: "-1 sp pc"
+		s = scannumber(s, &v[i]);
+	}
+	if (findblocking(v[0]) == NULL)
+		return false;
+	*out = (struct blockedcall){(int32_t)v[0], (uintptr_t)v[8], (uintptr_t)v[7], 0};
+	return true;
+}
+
+// ---- what the handler asks ----
+
+static bool
+issyscall(uintptr_t pc)
+{
+	const uint8_t *code = (const uint8_t *)pc;
+	return code[0] == 0x0f && code[1] == 0x05;
+}
+
+// interruptedcall tells whether the signal has interrupted a system call that finishcall can make to
+// its end. rec is what threadblocked has found, if anything.
+bool
+runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, struct kcall *c)
+{
+	uintptr_t pc = r->rip;
+	if (pc % PAGESIZE <= PAGESIZE - 2 && issyscall(pc)) {
+		// To be restarted: the instruction is about to run, again or for the first time.
+		const struct blocking *b = findblocking((int64_t)r->rax);
+		if (b == NULL)
+			return false;
+		*c = (struct kcall){.nr = (int32_t)r->rax, .restart = true};
+	} else if (pc % PAGESIZE >= 7 && issyscall(pc - 2)) {
+		const uint8_t *code = (const uint8_t *)pc;
+		bool known = rec->since != 0 && rec->pc == pc && rec->sp == r->rsp;
+		int32_t nr = known ? rec->nr : -1;
+		if (!known && code[-7] == 0xb8) // mov $nr, %eax; syscall
+			__builtin_memcpy(&nr, code - 6, 4);
+		const struct blocking *b = findblocking(nr);
+		if (b == NULL)
+			return false;
+		c->nr = nr;
+		c->done = 0;
+		if ((int64_t)r->rax == -EINTR) {
+			// Interrupted by whom? If sysmon has not seen it sleep, perhaps by a signal of
+			// the program's, whose -EINTR is wanted. Then only what ends by itself goes on.
+			if (!known && (b->timeout == TO_NONE || (b->timeout == TO_MS && (int32_t)r->rdx < 0)))
+				return false;
+		} else if (known && (int64_t)r->rax > 0 && r->rax < r->rdx &&
+			   (nr == NR_write || nr == NR_sendto || (nr == NR_recvfrom && (r->r10 & MSG_WAITALL) != 0))) {
+			c->done = (int64_t)r->rax; // cut short
+		} else {
+			return false;
+		}
+		c->restart = false;
+	} else {
+		return false;
+	}
+	long arg[6] = {(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9};
+	for (int i = 0; i < 6; i++)
+		c->arg[i] = arg[i];
+	c->since = rec->since != 0 && rec->nr == c->nr ? rec->since : 0;
+	return true;
+}
+
+// shorten takes what has passed off a relative timeout. The caller's structure stays as it is.
+static void
+shorten(struct kcall *c, int64_t passed, struct timespec *ts)
+{
+	const struct blocking *b = findblocking(c->nr);
+	if (b->timeout == TO_MS) {
+		int64_t ms = (int32_t)c->arg[b->arg];
+		if (ms > 0)
+			c->arg[b->arg] = ms > passed / MS ? (long)(ms - passed / MS) : 0;
+		return;
+	}
+	if (b->timeout != TO_SPEC || c->arg[b->arg] == 0)
+		return;
+	if (c->nr == NR_futex && (c->arg[1] & FUTEX_CMD_MASK) != 0)
+		return; // other commands than FUTEX_WAIT take absolute times, or none
+	if (c->nr == NR_clock_nanosleep && (c->arg[1] & TIMER_ABSTIME) != 0)
+		return;
+	// A sleep that was interrupted has written what is left, if it was told where.
+	long rem = c->nr == NR_nanosleep ? c->arg[1] : c->nr == NR_clock_nanosleep ? c->arg[3] : 0;
+	if (rem != 0 && !c->restart) {
+		c->arg[b->arg] = rem;
+		return;
+	}
+	const struct timespec *want = (const struct timespec *)c->arg[b->arg];
+	int64_t left = want->tv_sec * SEC + want->tv_nsec - passed;
+	if (want->tv_sec > INT64_MAX / SEC / 2)
+		return; // as good as for ever
+	if (left < 0)
+		left = 0;
+	*ts = (struct timespec){left / SEC, left % SEC};
+	c->arg[b->arg] = (long)ts;
+}
+
+// finishcall makes the call to its end, with the signal mask of the interrupted code, and returns what
+// the program shall see. No p is held.
+long
+runtime_finishcall(struct kcall *c, const uint64_t *mask)
+{
+	struct timespec ts;
+	uint64_t handler, open = *mask | 1ul << (SIGURG - 1);
+	if (c->since != 0)
+		shorten(c, runtime_nanotime() - c->since, &ts);
+	else
+		shorten(c, 0, &ts);
+	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&open, (long)&handler, 8, 0, 0);
+	long r;
+	for (;;) {
+		r = runtime_syscall6(c->nr, c->arg[0], c->arg[1] + c->done, c->arg[2] - c->done, c->arg[3], c->arg[4], c->arg[5]);
+		if (c->done == 0)
+			break;
+		if (r <= 0) { // the part that was done before is done
+			r = c->done;
+			break;
+		}
+		c->done += r;
+		if (c->done >= c->arg[2]) {
+			r = c->done;
+			break;
+		}
+	}
+	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&handler, 0, 8, 0, 0);
+	return r;
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// preempt.c: taking the processor from a goroutine that does not give it.
+//
+// sysmon (a time slice is over and others wait) and stopTheWorld ask by preemptone: they set
+// stackguard0, at which the goroutine looks whenever it calls the runtime, and send SIGURG to its
+// thread. The handler finds the goroutine at one of three places:
+//
+//   in the runtime     nothing is done: the runtime looks at stackguard0 when it is through. Told by the
+//                      pc (all code of the core is in section rt0_text) and by m.locks.
+//   in C code          which may hold a lock of the libc or the address of a thread-local in a register.
+//                      The goroutine STAYS ON ITS THREAD: the handler gives the p to another m and
+//                      sleeps until somebody brings one back (stopm below: "KLT-switching", Shiina et
+//                      al., PPoPP 2021). To the C code it looks as if the kernel had run another
+//                      thread for a while.
+//   in a system call   that nobody has declared. The p is given up as by entersyscall and the call is
+//                      finished in the handler (blocked_linux.c).
+//
+// Where nobody can be holding anything, in pure programs and between rt0_preempt_inthread_begin and
+// _end, the handler makes the goroutine call asyncPreempt instead, which saves all registers on its stack
+// and parks it like any other: cheaper, and no thread is tied up.
+//
+// A goroutine stopped in a handler is runnable and bound to its m: it waits on sched.boundq, and to run it
+// means to give its m the p. The handler never starts a thread (the libc may be in any state): it
+// takes an idle m, or does nothing and asks sysmon to have one made (needspare).
+//
+// Stopped ms are bounded softly: above stoppedcap, those stopped take turns among themselves, and
+// only once a time slice a goroutine that has not been stopped yet gets the p.
+#include "../runtime.h"
+#include "../os/linux/linux.h"
+
+enum { INTHREAD_ROOM = 8 << 10 }; // bytes of stack that asyncPreempt and the scheduler may use
+
+static const int32_t stoppedcap = 64;
+
+extern const char __start_rt0_text[] HIDDEN, __stop_rt0_text[] HIDDEN;
+extern const char __start_rt0_nopreempt[] WEAK HIDDEN, __stop_rt0_nopreempt[] WEAK HIDDEN;
+
+// What RT0_NOPREEMPT functions of the program lie in; constant after boot.
+static struct {
+	uintptr_t lo, hi;
+} nopreempt;
+
+uint64_t runtime_xsavesize HIDDEN = 512; // asyncPreempt: bytes, a multiple of 64
+uint32_t runtime_xsavemask HIDDEN;       // 0: the processor has fxsave only
+
+static struct sigaction oldurg; // the program's handler of SIGURG, installed before ours
+
+// slice is the time that a goroutine may run while others wait, ns.
+int64_t
+runtime_slice(void)
+{
+	return debug.preemptus > 0 ? debug.preemptus * 1000ll
+	       : debug.preemptms > 0 ? debug.preemptms * MS
+				     : 10 * MS;
+}
+
+// ---- asking ----
+
+// asyncon tells whether requests may be sent by signal.
+static bool
+asyncon(void)
+{
+	return atomic_loadrlx(&sched.asyncready) && debug.asyncpreemptoff == 0;
+}
+
+// preemptM sends the signal, unless one is on its way.
+static void
+preemptM(struct m *mp)
+{
+	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
+		return;
+	atomic_storerlx(&sched.npreemptreq, sched.npreemptreq + 1);
+	if (runtime_tgkill(mp->procid, SIGURG) < 0)
+		atomic_storerlx(&mp->signalpending, 0); // the thread is gone
+}
+
+// preemptone asks the goroutine that pp runs to give way, by signal too if async. It may come too late or
+// hit the next one: harmless, the handler looks at stackguard0, which execute resets.
+bool
+runtime_preemptone(struct p *pp, bool async)
+{
+	struct m *mp = atomic_loadrlx(&pp->m);
+	if (mp == NULL || mp == getg()->m)
+		return false;
+	// An m and a g are never unmapped: a stale one may be written to.
+	struct g *gp = atomic_loadacq(&mp->curg); // pairs with execute's release
+	if (gp == NULL)
+		return false;
+	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
+	if (async)
+		preemptM(mp);
+	return true;
+}
+
+void
+runtime_preemptall(void)
+{
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
+		if (atomic_loadrlx(&runtime_pat(i)->status) == Prunning)
+			runtime_preemptone(runtime_pat(i), true);
+}
+
+// preemptself is the same for the current goroutine: for measurements.
+void
+runtime_preemptself(void)
+{
+	struct g *gp = getg();
+	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
+	runtime_tgkill(gp->m->procid, SIGURG);
+}
+
+// ---- the handler ----
+
+#if RT0_TSAN || RT0_ASAN
+// The sanitizers' own code, called from the runtime's, is not in rt0_text. Somewhere below its frame there is
+// an address of ours then; a stale one costs nothing but this chance.
+__attribute__((no_sanitize("thread", "address"))) static bool
+sanitizercalled(const struct g *gp, const struct sigcontext *r)
+{
+	const struct stack *s = gp->segment.lo != 0 ? &gp->segment : &gp->stack;
+	if (r->rsp < s->lo || r->rbp <= r->rsp || r->rbp > s->hi - 16 || r->rbp - r->rsp > 64 << 10)
+		return true;
+	for (const uintptr_t *w = (const uintptr_t *)(r->rsp & ~7ul); w <= (const uintptr_t *)(r->rbp + 8); w++)
+		if (*w >= (uintptr_t)__start_rt0_text && *w < (uintptr_t)__stop_rt0_text && (uintptr_t)w != r->rbp + 8)
+			return true;
+	return false;
+}
+#else
+#define sanitizercalled(gp, r) false
+#endif
+
+// isAsyncSafePoint tells whether gp, stopped at r, is in code that is not the runtime's.
+static bool
+isAsyncSafePoint(const struct g *gp, const struct m *mp, const struct sigcontext *r)
+{
+	uintptr_t pc = r->rip;
+	if (gp != mp->curg || gp->m != mp || mp->p == NULL || (mp->locks | mp->mallocing | mp->dying) != 0)
+		return false;
+	if (pc >= (uintptr_t)__start_rt0_text && pc < (uintptr_t)__stop_rt0_text)
+		return false;
+	if (gp->nopreempt != 0 || (pc >= nopreempt.lo && pc < nopreempt.hi))
+		return false;
+	return atomic_loadrlx(&gp->atomicstatus) == Grunning && !sanitizercalled(gp, r);
+}
+
+// inthreadok: all of gp is on its own stack, there is room, and it may go on on another thread.
+static bool
+inthreadok(const struct g *gp, const struct sigcontext *r)
+{
+	const struct stack *s = gp->segment.lo != 0 ? &gp->segment : &gp->stack;
+#ifdef RT0_SAN_HOOKS
+	return false;
+#endif
+	return (runtime_hosted == NULL || gp->inthread != 0) && r->rsp <= s->hi &&
+	       r->rsp >= s->lo + INTHREAD_ROOM + runtime_xsavesize;
+}
+
+// handto picks who gets pp: the m of a stopped goroutine that waits its turn, or an idle m, which will look
+// at the queues. NULL: nobody waits, or there is no m for it. sched.lock is held.
+static struct m *
+handto(struct p *pp)
+{
+	HELD(&sched.lock);
+	bool fresh = !runtime_runqempty(pp) || sched.runqsize > sched.nbound;
+	if (fresh && sched.midle == NULL)
+		atomic_storerlx(&sched.needspare, 1);
+	if (sched.nbound > 0) {
+		bool turn = true;
+		if (fresh && sched.midle != NULL) {
+			int64_t now = runtime_nanotime();
+			pp->boundturn = !pp->boundturn;
+			turn = pp->boundturn;
+			if (sched.nstopped >= stoppedcap) {
+				turn = now - sched.lastgrow < runtime_slice();
+				if (!turn)
+					sched.lastgrow = now;
+			}
+		}
+		if (turn)
+			return runtime_boundget()->lockedm;
+	}
+	if (!fresh || sched.midle == NULL)
+		return NULL;
+	atomic_storerlx(&pp->oldest, 2); // not the bound queue again: the deque's turn
+	return runtime_mget();
+}
+
+// waitturn sleeps, bound to this m, until somebody gives us a p, and makes gp run again. On gsignal, in the
+// handler: the thread's signal stack is in use and must not be left (the kernel would give it to
+// the next signal).
+static void
+waitturn(struct g *gp, struct m *mp, bool bound)
+{
+	runtime_mparkbound(mp);
+	if (!bound) {
+		gp->lockedm = NULL;
+		mp->lockedg = NULL;
+	}
+	gp->asyncstop = 0;
+	runtime_runagain(mp, gp);
+	setg(gp);
+}
+
+static void
+standsat(struct g *gp, const struct sigcontext *r)
+{
+	gp->syscallpc = r->rip;
+	gp->syscallsp = r->rsp;
+	gp->syscallbp = r->rbp;
+}
+
+// stophere stops gp in the handler: its p goes to another m, or to stopTheWorld.
+static void
+stophere(struct g *gp, struct m *mp, const struct sigcontext *r)
+{
+	struct p *pp = mp->p;
+	setg(mp->gsignal);
+	runtime_lock(&sched.lock);
+	struct m *to = NULL;
+	bool stw = atomic_loadrlx(&sched.gcwaiting) != 0;
+	if (!stw && (to = handto(pp)) == NULL) {
+		runtime_unlock(&sched.lock);
+		setg(gp);
+		return;
+	}
+	standsat(gp, r);
+	gp->asyncstop = 1;
+	gp->waitreason = waitReasonPreempted;
+	runtime_casgstatus(gp, Grunning, Grunnable);
+	atomic_storerel(&mp->curg, NULL);
+	gp->m = NULL;
+	bool bound = runtime_boundput(mp, gp);
+	sched.nstopped++;
+	if (sched.nstopped > sched.maxstopped)
+		sched.maxstopped = sched.nstopped;
+	sched.nstops++;
+	runtime_releasep();
+	sched.nmidlelocked++; // us
+	if (stw) {
+		atomic_storerel(&pp->status, Pgcstop);
+		if (--sched.stopwait == 0)
+			runtime_notewakeup(&sched.stopnote);
+	} else {
+		if (to->nextp != NULL)
+			runtime_throw("preempt: m has p");
+		if (to->lockedg != NULL)
+			sched.nmidlelocked--; // them; an idle one is off sched.midle
+		to->nextp = pp;
+	}
+	runtime_unlock(&sched.lock);
+	if (to != NULL)
+		runtime_notewakeup(&to->park);
+	waitturn(gp, mp, bound);
+	runtime_lock(&sched.lock);
+	sched.nstopped--;
+	runtime_unlock(&sched.lock);
+}
+
+// finishblocked does what RT0_BLOCKING around the interrupted system call would have done.
+static void
+finishblocked(struct g *gp, struct m *mp, struct ucontext *ctx, struct kcall *call)
+{
+	struct sigcontext *r = &ctx->mcontext;
+	atomic_storerlx(&sched.nretaken, sched.nretaken + 1);
+	mp->blockedcall.since = 0;
+	atomic_storerlx(&gp->stackguard0, gp->stack.lo); // it gives way now
+	runtime_reentersyscall(r->rip, r->rsp, r->rbp);
+	long result = runtime_finishcall(call, &ctx->sigmask);
+	if (call->restart)
+		r->rip += 2;
+	r->rax = (uint64_t)result;
+	// As exitsyscall, but without mcall: see waitturn.
+	if (!runtime_exitsyscallfast(mp)) {
+		setg(mp->gsignal);
+		runtime_exitsyscall0(gp);
+		setg(gp);
+	} else {
+		runtime_casgstatus(gp, Gsyscall, Grunning);
+	}
+	gp->syscallsp = 0;
+}
+
+// wantAsyncPreempt: the request is for the goroutine that runs now. stackguard0 is reset whenever
+// one is made to run.
+static bool
+wantAsyncPreempt(const struct g *gp)
+{
+	return atomic_loadrlx(&gp->stackguard0) == STACKPREEMPT && asyncon();
+}
+
+// doSigPreempt is the handler's part. gp is what the thread runs, or is about to; no libc function, no
+// errno.
+void
+runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
+{
+	struct m *mp = runtime_tls_m;
+	struct sigcontext *r = &ctx->mcontext;
+	struct kcall call;
+	// A child between vfork and exec shares our memory, this thread's control block too.
+	if (mp == NULL || mp->procid != runtime_gettid())
+		return;
+	atomic_storerlx(&mp->signalpending, 0); // first: a request from now on sends again
+	if (!wantAsyncPreempt(gp) || !isAsyncSafePoint(gp, mp, r))
+		return;
+	if (runtime_interruptedcall(r, &mp->blockedcall, &call)) {
+		finishblocked(gp, mp, ctx, &call);
+		return;
+	}
+	if (inthreadok(gp, r)) {
+		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0)
+			return;
+		uintptr_t sp = r->rsp - 128 - 8; // below the red zone
+		*(uintptr_t *)sp = r->rip;
+		r->rsp = sp;
+		r->rip = (uintptr_t)runtime_asyncPreempt;
+		return;
+	}
+	stophere(gp, mp, r);
+}
+
+static void
+sigurg(int32_t sig, struct siginfo *info, void *ctx)
+{
+	struct g *gp = getg();
+	if (gp != NULL)
+		runtime_doSigPreempt(ctx, gp);
+	// Not ours alone: the program's, or the kernel's (out-of-band data on a socket).
+	if (oldurg.handler > 1)
+		((void (*)(int32_t, struct siginfo *, void *))oldurg.handler)(sig, info, ctx);
+}
+
+static struct g *
+gopreempt_m(struct g *gp)
+{
+	struct m *mp = getg()->m;
+	runtime_lock(&sched.lock);
+	sched.ninthread++;
+	runtime_casgstatus(gp, Grunning, Grunnable);
+	atomic_storerel(&mp->curg, NULL);
+	gp->m = NULL;
+	runtime_globrunqput(gp);
+	runtime_unlock(&sched.lock);
+	return runtime_schedule();
+}
+
+// asyncPreempt2 is called by asyncPreempt, with all registers saved.
+void HIDDEN
+runtime_asyncPreempt2(void)
+{
+	struct g *gp = getg();
+	gp->waitreason = waitReasonPreempted;
+	runtime_mcall(gopreempt_m);
+}
+
+// ---- start ----
+
+static void
+xsaveinit(void)
+{
+	uint32_t a = 0, b, c = 0, d = 0, lo, hi;
+	__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+	if ((c >> 27 & 1) == 0) // OSXSAVE
+		return;
+	__asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	// x87, SSE, AVX, AVX-512; not AMX, which is asked for from the kernel and eight kilobytes.
+	uint32_t mask = lo & 0xe7;
+	uint64_t size = 512 + 64;
+	for (uint32_t i = 2; i < 8; i++) {
+		if ((mask >> i & 1) == 0)
+			continue;
+		__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(0xd), "c"(i));
+		if (size < (uint64_t)a + b)
+			size = (uint64_t)a + b;
+	}
+	runtime_xsavesize = (size + 63) & ~63ul;
+	runtime_xsavemask = mask;
+}
+
+// preemptinit installs the handler: with sysmon, which is the one that asks. Not in library mode, where
+// signals are the host program's.
+void
+runtime_preemptinit(void)
+{
+	if (sched.islibrary || debug.asyncpreemptoff != 0 || atomic_loadrlx(&sched.asyncready))
+		return;
+	xsaveinit();
+	if (nopreempt.hi == 0) { // linked without the shared library: what the program has is ours to see
+		nopreempt.lo = (uintptr_t)__start_rt0_nopreempt;
+		nopreempt.hi = (uintptr_t)__stop_rt0_nopreempt;
+	}
+	// Everything but faults is blocked while a goroutine is stopped: a handler of the program's that ran
+	// on its thread would run without a p, and might jump out.
+	struct sigaction sa = {
+	    .handler = (uintptr_t)sigurg,
+	    .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_RESTORER,
+	    .restorer = (uintptr_t)runtime_sigreturn,
+	    .mask = ~(1ul << (SIGSEGV - 1) | 1ul << (SIGBUS - 1) | 1ul << (SIGFPE - 1) | 1ul << (SIGILL - 1) | 7ul << 31),
+	};
+	if (sys4(SYS_rt_sigaction, SIGURG, &sa, &oldurg, 8) < 0)
+		return; // requests are heard at the next call of the runtime
+	atomic_storerel(&sched.asyncready, 1);
+}
+
+// ---- the program's say ----
+
+// setnopreempt says where RT0_NOPREEMPT functions lie. Before there is a second goroutine.
+void
+rt0_set_nopreempt(const void *lo, const void *hi)
+{
+	nopreempt.lo = (uintptr_t)lo;
+	nopreempt.hi = (uintptr_t)hi;
+}
+
+void
+rt0_preempt_disable(void)
+{
+	struct g *gp = getg();
+	if (gp != NULL)
+		gp->nopreempt++;
+}
+
+void
+rt0_preempt_enable(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL)
+		return;
+	if (gp->nopreempt == 0)
+		runtime_fatal("rt0_preempt_enable without rt0_preempt_disable");
+	if (--gp->nopreempt == 0)
+		runtime_preemptpoint(gp);
+}
+
+void
+rt0_preempt_inthread_begin(void)
+{
+	struct g *gp = getg();
+	if (gp != NULL)
+		gp->inthread++;
+}
+
+void
+rt0_preempt_inthread_end(void)
+{
+	struct g *gp = getg();
+	if (gp == NULL)
+		return;
+	if (gp->inthread == 0)
+		runtime_fatal("rt0_preempt_inthread_end without rt0_preempt_inthread_begin");
+	gp->inthread--;
+}

@@ -33,6 +33,14 @@ hold(struct worker *w, struct guarded *g, const char *what)
 	__atomic_add_fetch(&g->want, 1, __ATOMIC_SEQ_CST);
 }
 
+// rest leaves a lock free for about as long as it is held: the next one only comes to it by chance
+// when the holder's slice ends. Locks that are never free starve somebody, here and elsewhere.
+static void
+rest(struct worker *w)
+{
+	spin((long)(rnd(w) % 20000));
+}
+
 static void
 checkcount(const struct guarded *g, const char *what)
 {
@@ -87,6 +95,7 @@ mutexwork(struct worker *w)
 		err = pthread_mutex_unlock(&mutex[k]);
 		if (err)
 			BAD("pthread_mutex_unlock of kind %d: %d", k, err);
+		rest(w);
 	}
 }
 
@@ -210,9 +219,7 @@ rwlockwork(struct worker *w)
 				BAD("rwlock: a reader saw a writer at work");
 		}
 		MUST(pthread_rwlock_unlock(&rwlock) == 0);
-		// Readers without a pause between them can keep a writer out for ever.
-		spin(2000);
-		sched_yield();
+		rest(w); // readers without a pause between them can keep a writer out for ever
 	}
 }
 
@@ -265,6 +272,7 @@ flockwork(struct worker *w)
 		putc('\n', letters); // the lock is recursive
 		funlockfile(letters);
 		fputs("abcdefghijklmnopqrstuvwxyz\n", letters);
+		rest(w);
 	}
 }
 
@@ -320,6 +328,7 @@ spinlockwork(struct worker *w)
 			sched_yield();
 		hold(w, &spinned, "spinlock");
 		__atomic_store_n(&spinword, 0, __ATOMIC_RELEASE);
+		rest(w);
 	}
 }
 
@@ -347,6 +356,7 @@ userspinwork(struct worker *w)
 		MUST(pthread_spin_lock(&pspin) == 0);
 		hold(w, &pspinned, "pthread_spin");
 		MUST(pthread_spin_unlock(&pspin) == 0);
+		rest(w);
 	}
 }
 

@@ -6,7 +6,8 @@
 // Exit status 0 and a last line `ok NAME`; 1 and a line that says what was wrong; 77 if it cannot
 // run here. Anything else, a hang too, is a failure of the runtime; the caller sets a time limit.
 // GODEBUG=preemptus=100 is what makes it torture. With asyncpreemptoff=1 the subjects still run
-// one after the other where they need no preemption to end, and progress is not checked.
+// one after the other where they need no preemption to end, and progress is not checked. TURNS in the
+// environment shows how the turns were shared.
 #include "torture.h"
 
 int64_t deadline;

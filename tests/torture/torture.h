@@ -9,7 +9,7 @@
 //	static void work(struct worker *w) { while (running(w)) { ... } }
 //	SUBJECT(name, .workers = 3, .work = work);
 //
-// Workers run until running says no, and must then end by themselves: none may wait for another
+// Workers run until running says no, once at least however late, and must then end by themselves: none may wait for another
 // that has ended. Between two calls of running a worker must not take long (a few ms of its own
 // time). Code and data that workers share are not atomic where a lock of theirs guards them: that
 // is the point.
@@ -100,7 +100,7 @@ static inline bool
 running(struct worker *w)
 {
 	w->n++;
-	return now() < deadline;
+	return now() < deadline || (preemptive && w->n < 2);
 }
 
 static inline uint64_t

@@ -69,8 +69,8 @@ preemptM(struct m *mp)
 {
 	if (!asyncon() || atomic_xchg(&mp->signalpending, 1) != 0)
 		return;
-	atomic_storerlx(&sched.npreemptreq, sched.npreemptreq + 1);
-	if (runtime_tgkill(mp->procid, SIGURG) < 0)
+	atomic_xadd(&sched.npreemptreq, 1);
+	if (runtime_tgkill(atomic_loadrlx(&mp->procid), SIGURG) < 0)
 		atomic_storerlx(&mp->signalpending, 0); // the thread is gone
 }
 
@@ -140,7 +140,7 @@ isAsyncSafePoint(const struct g *gp, const struct m *mp, const struct sigcontext
 		return false;
 	if (gp->nopreempt != 0 || (pc >= nopreempt.lo && pc < nopreempt.hi))
 		return false;
-	return atomic_loadrlx(&gp->atomicstatus) == Grunning && !sanitizercalled(gp, r);
+	return atomic_loadrlx(&gp->atomicstatus) == Grunning;
 }
 
 // inthreadok: all of gp is on its own stack, there is room, and it may go on on another thread.
@@ -261,8 +261,7 @@ static void
 finishblocked(struct g *gp, struct m *mp, struct ucontext *ctx, struct kcall *call)
 {
 	struct sigcontext *r = &ctx->mcontext;
-	atomic_storerlx(&sched.nretaken, sched.nretaken + 1);
-	mp->blockedcall.since = 0;
+	atomic_xadd(&sched.nretaken, 1);
 	atomic_storerlx(&gp->stackguard0, gp->stack.lo); // it gives way now
 	runtime_reentersyscall(r->rip, r->rsp, r->rbp);
 	long result = runtime_finishcall(call, &ctx->sigmask);
@@ -296,16 +295,23 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	struct m *mp = runtime_tls_m;
 	struct sigcontext *r = &ctx->mcontext;
 	struct kcall call;
+	struct blockedcall seen;
 	// A child between vfork and exec shares our memory, this thread's control block too.
 	if (mp == NULL || mp->procid != runtime_gettid())
 		return;
-	atomic_storerlx(&mp->signalpending, 0); // first: a request from now on sends again
+	seen.since = atomic_loadacq(&mp->blockedcall.since); // pairs with preempt's release
+	if (seen.since != 0)
+		seen = mp->blockedcall;
+	// Before we look at the request: one that comes from now on sends again. Release: seen is read.
+	atomic_xchg(&mp->signalpending, 0);
 	if (!wantAsyncPreempt(gp) || !isAsyncSafePoint(gp, mp, r))
 		return;
-	if (runtime_interruptedcall(r, &mp->blockedcall, &call)) {
+	if (runtime_interruptedcall(r, &seen, &call)) {
 		finishblocked(gp, mp, ctx, &call);
 		return;
 	}
+	if (sanitizercalled(gp, r))
+		return;
 	if (inthreadok(gp, r)) {
 		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0)
 			return;
@@ -318,10 +324,26 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	stophere(gp, mp, r);
 }
 
-static void
+#if RT0_TSAN
+// ThreadSanitizer's library is not re-entrant, and our code calls it: only what is stopped in the program's own
+// text is preempted.
+extern const char __executable_start[] WEAK HIDDEN, etext[] WEAK HIDDEN;
+#define inprogram(ctx)                                                                            \
+	(((struct ucontext *)(ctx))->mcontext.rip >= (uintptr_t)__executable_start &&             \
+	    ((struct ucontext *)(ctx))->mcontext.rip < (uintptr_t)etext)
+#else
+#define inprogram(ctx) true
+#endif
+
+__attribute__((no_sanitize("thread"))) static void
 sigurg(int32_t sig, struct siginfo *info, void *ctx)
 {
 	struct g *gp = getg();
+	if (!inprogram(ctx)) {
+		if (runtime_tls_m != NULL)
+			*(volatile uint32_t *)&runtime_tls_m->signalpending = 0;
+		return;
+	}
 	if (gp != NULL)
 		runtime_doSigPreempt(ctx, gp);
 	// Not ours alone: the program's, or the kernel's (out-of-band data on a socket).

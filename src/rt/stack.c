@@ -207,8 +207,9 @@ static void
 unmapstack(uintptr_t lo, size_t size)
 {
 	size_t n = alignup(size, PAGESIZE) + GUARD;
-	sys2(SYS_munmap, lo - GUARD, n);
+	// Before: whoever maps these addresses next, and then counts them, comes after us (ThreadSanitizer).
 	atomic_xadd(&memstats.stacks_sys, -n);
+	sys2(SYS_munmap, lo - GUARD, n);
 }
 
 // malglarge: the g does not lie on such a stack, since the stack may be unmapped while sysmon still

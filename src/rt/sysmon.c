@@ -27,11 +27,18 @@ static void
 preempt(struct p *pp, struct m *mp, int64_t now)
 {
 	struct blockedcall call = {0};
-	if (atomic_loadrlx(&mp->signalpending) == 0) {
+	if (atomic_loadacq(&mp->signalpending) == 0) { // pairs with doSigPreempt's exchange
 		// Asleep in a system call: the handler will finish it.
-		if (runtime_threadblocked(mp->procid, &call))
+		// No signal is on its way: nobody reads the record but us.
+		bool blocked = runtime_threadblocked(atomic_loadrlx(&mp->procid), &call);
+		atomic_storerlx(&mp->blockedcall.since, 0);
+		if (blocked) {
+			mp->blockedcall.nr = call.nr;
+			mp->blockedcall.pc = call.pc;
+			mp->blockedcall.sp = call.sp;
 			call.since = now;
-		mp->blockedcall = call; // the signal orders it before the handler's reads
+			atomic_storerel(&mp->blockedcall.since, now); // pairs with doSigPreempt
+		}
 	}
 	bool spare = runtime_sparem();
 	runtime_preemptone(pp, spare || atomic_loadrlx(&sched.nbound) > 0 || call.since != 0);
@@ -48,10 +55,10 @@ stuck(struct p *pp, struct m *mp, int64_t now, int64_t *next)
 		pd->cpum = mp;
 		pd->cpuswitch = n;
 		pd->cpuwhen = now;
-		pd->cpu = runtime_threadcputime(mp->procid);
+		pd->cpu = runtime_threadcputime(atomic_loadrlx(&mp->procid));
 		pd->cpunext = now + blockedcheckns;
 	} else if (now >= pd->cpunext) {
-		int64_t cpu = runtime_threadcputime(mp->procid), passed = now - pd->cpuwhen;
+		int64_t cpu = runtime_threadcputime(atomic_loadrlx(&mp->procid)), passed = now - pd->cpuwhen;
 		bool still = cpu - pd->cpu < passed / 16;
 		pd->cpunext = now + (still ? blockedcheckns : 2 * passed);
 		pd->cpuwhen = now;
@@ -103,7 +110,7 @@ retake(int64_t now, int64_t *next)
 				*next = now;
 			} else if (stuck(pp, mp, now, next)) {
 				struct blockedcall call;
-				if (runtime_threadblocked(mp->procid, &call)) {
+				if (runtime_threadblocked(atomic_loadrlx(&mp->procid), &call)) {
 					preempt(pp, mp, now);
 					*next = now;
 				}

@@ -447,7 +447,6 @@ runtime_mstartpure(struct m *mp)
 	struct g *gp = mp->g0;
 	setg(gp);
 	mp->tls = (uintptr_t *)&runtime_tls_g;
-	mp->procid = runtime_gettid();
 	runtime_mstart();
 }
 

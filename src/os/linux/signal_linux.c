@@ -69,7 +69,7 @@ void
 runtime_minit(void)
 {
 	struct m *mp = getg()->m;
-	mp->procid = runtime_gettid();
+	atomic_storerlx(&mp->procid, runtime_gettid()); // sysmon reads it
 	runtime_tls_m = mp;
 	struct sigaltstack st = {0, 2, 0};
 	// Nobody but a sanitizer can have given m0 a stack in a program of ours.

@@ -100,13 +100,14 @@ runtime_preemptall(void)
 			runtime_preemptone(runtime_pat(i), true);
 }
 
-// preemptself is the same for the current goroutine: for measurements.
-void
+// preemptself is the same for the current goroutine, but for the signal: the caller sends it to the thread
+// whose id this returns. Sent from here it would find us in the runtime. For measurements.
+uint64_t
 runtime_preemptself(void)
 {
 	struct g *gp = getg();
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
-	runtime_tgkill(gp->m->procid, SIGURG);
+	return gp->m->procid;
 }
 
 // ---- the handler ----

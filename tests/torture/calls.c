@@ -508,19 +508,13 @@ callsbegin(void)
 	rt0_go(helper, NULL);
 }
 
+// callsround makes each call once, or those that CALL in the environment names.
 static void
-callswork(struct worker *w)
+callsround(void)
 {
-	const int n = (int)(sizeof calls / sizeof calls[0]);
 	const char *only = getenv("CALL");
-	if (w->id > 0) {
-		while (running(w))
-			spin(20000);
-		return;
-	}
-	// Each call once at least, however short the time is.
-	for (int i = 0; running(w) || i < n; i++) {
-		const struct call *c = &calls[i % n];
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		const struct call *c = &calls[i];
 		if (only && !strstr(c->name, only))
 			continue;
 		if (c->before)
@@ -541,6 +535,17 @@ callswork(struct worker *w)
 }
 
 static void
+callswork(struct worker *w)
+{
+	while (running(w)) {
+		if (w->id == 0)
+			callsround();
+		else
+			spin(20000);
+	}
+}
+
+static void
 callsend(void)
 {
 	rt0_chan_close(asked);
@@ -549,3 +554,32 @@ callsend(void)
 }
 SUBJECT(
     calls, .workers = 3, .flags = ALONE, .begin = callsbegin, .work = callswork, .end = callsend);
+
+// ---- declared: sleeps between rt0_entersyscall and rt0_exitsyscall, and where preemption is
+// forbidden. A request that was meant for the goroutine before must not end them ----
+
+static void
+declaredwork(struct worker *w)
+{
+	while (running(w)) {
+		int64_t t = now();
+		struct timespec ts = {0, 300000};
+		if (w->id < 2) {
+			long x = RT0_BLOCKING(nanosleep(&ts, NULL));
+			if (x != 0)
+				BAD("declared: nanosleep ended early, errno %d", errno);
+		} else if (w->id < 4) {
+			rt0_preempt_disable();
+			if (nanosleep(&ts, NULL) != 0)
+				BAD("declared: nanosleep without preemption: errno %d", errno);
+			rt0_preempt_enable();
+		} else {
+			spin(3000);
+			continue;
+		}
+		if (now() - t < 300000)
+			BAD("declared: a sleep of 300000 ns took %ld", (long)(now() - t));
+		spin(20000);
+	}
+}
+SUBJECT(declared, .workers = 6, .work = declaredwork);

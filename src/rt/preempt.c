@@ -130,16 +130,16 @@ sanitizercalled(const struct g *gp, const struct sigcontext *r)
 #define sanitizercalled(gp, r) false
 #endif
 
-// inprogram tells whether gp, interrupted at r, is in code that is not the runtime's.
+// interrupted tells whether gp, stopped at r, is in code that is not the runtime's.
 static bool
-inprogram(const struct g *gp, const struct m *mp, const struct sigcontext *r)
+interrupted(const struct g *gp, const struct m *mp, const struct sigcontext *r)
 {
 	if (gp != mp->curg || gp->m != mp || (mp->locks | mp->mallocing | mp->dying) != 0)
 		return false;
 	return r->rip < (uintptr_t)__start_rt0_text || r->rip >= (uintptr_t)__stop_rt0_text;
 }
 
-// isAsyncSafePoint tells whether gp, which is in the program, may be stopped there.
+// isAsyncSafePoint tells whether gp, which is in the program's code, may be stopped there.
 static bool
 isAsyncSafePoint(const struct g *gp, const struct m *mp, const struct sigcontext *r)
 {
@@ -309,7 +309,7 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 		seen = mp->blockedcall;
 	// Before we look at the request: one that comes from now on sends again. Release: seen is read.
 	bool ours = atomic_xchg(&mp->signalpending, 0) != 0;
-	if (!inprogram(gp, mp, r))
+	if (!interrupted(gp, mp, r))
 		return;
 	// A call that was interrupted is finished whoever the request was for, also where preemption is
 	// forbidden or the call was declared. One that is about to run needs help only to lose its p.

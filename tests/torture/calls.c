@@ -552,8 +552,8 @@ callsend(void)
 	msgctl(queue, IPC_RMID, NULL);
 	semctl(sems, 0, IPC_RMID);
 }
-SUBJECT(
-    calls, .workers = 3, .flags = ALONE, .begin = callsbegin, .work = callswork, .end = callsend);
+SUBJECT(calls, .workers = 3, .flags = ALONE | NOTSAN, .begin = callsbegin, .work = callswork,
+    .end = callsend);
 
 // ---- declared: sleeps between rt0_entersyscall and rt0_exitsyscall, and where preemption is
 // forbidden. A request that was meant for the goroutine before must not end them ----
@@ -582,4 +582,4 @@ declaredwork(struct worker *w)
 		spin(20000);
 	}
 }
-SUBJECT(declared, .workers = 6, .work = declaredwork);
+SUBJECT(declared, .workers = 6, .flags = NOTSAN, .work = declaredwork);

@@ -165,12 +165,12 @@ containersend()
 }
 
 // C++17 has no designated initialisers.
-#define SUBJECT_CXX(NAME, WORKERS, WORK, END)                                                      \
-	const struct subject subject_##NAME = {#NAME, WORKERS, 0, nullptr, WORK, END};             \
+#define SUBJECT_CXX(NAME, WORKERS, FLAGS, WORK, END)                                               \
+	const struct subject subject_##NAME = {#NAME, WORKERS, FLAGS, nullptr, WORK, END};         \
 	__attribute__((used, section("torture_subjects")))                                         \
 	const struct subject *const subject_p_##NAME = &subject_##NAME
 
-SUBJECT_CXX(exceptions, 3, exceptions, nullptr);
-SUBJECT_CXX(containers, 3, containers, containersend);
+SUBJECT_CXX(exceptions, 3, 0, exceptions, nullptr);
+SUBJECT_CXX(containers, 3, NOTSAN, containers, containersend);
 
 } // namespace

@@ -155,7 +155,7 @@ printfwork(struct worker *w)
 	if (__atomic_sub_fetch(&printfleft, 1, __ATOMIC_SEQ_CST) == 0)
 		MUST(fclose(printfto) == 0);
 }
-SUBJECT(printf, .workers = WRITERS + 1, .begin = printfbegin, .work = printfwork);
+SUBJECT(printf, .workers = WRITERS + 1, .flags = NOTSAN, .begin = printfbegin, .work = printfwork);
 
 // ---- errno: gcc and clang compute its address once a function ----
 
@@ -291,7 +291,7 @@ envwork(struct worker *w)
 		MUST(!getenv("TORTURE_"));
 	}
 }
-SUBJECT(env, .workers = ENVS, .begin = envbegin, .work = envwork);
+SUBJECT(env, .workers = ENVS, .flags = NOTSAN, .begin = envbegin, .work = envwork);
 
 // ---- fopen: the list of all streams, and streams that allocate ----
 
@@ -322,7 +322,7 @@ fopenwork(struct worker *w)
 		fflush(NULL); // walks all streams, and waits for each
 	}
 }
-SUBJECT(fopen, .workers = 3, .work = fopenwork);
+SUBJECT(fopen, .workers = 3, .flags = NOTSAN, .work = fopenwork);
 
 // ---- dl: the loader's lock, constructors, thread-locals of a plugin ----
 
@@ -360,4 +360,4 @@ dlwork(struct worker *w)
 		MUST(dlclose(h) == 0);
 	}
 }
-SUBJECT(dl, .workers = 2, .work = dlwork);
+SUBJECT(dl, .workers = 2, .flags = NOTSAN, .work = dlwork);

@@ -105,7 +105,8 @@ mutexend(void)
 	for (int i = 0; i < KINDS; i++)
 		checkcount(&mutexed[i], "mutex");
 }
-SUBJECT(mutex, .workers = 2 * KINDS, .begin = mutexbegin, .work = mutexwork, .end = mutexend);
+SUBJECT(mutex, .workers = 2 * KINDS, .flags = NOTSAN, .begin = mutexbegin, .work = mutexwork,
+    .end = mutexend);
 
 // ---- cond: a bounded queue; worker 0 fills it, the others empty it. Closed at the end ----
 
@@ -162,7 +163,7 @@ condend(void)
 		BAD("cond: %lu went in with sum %lx, %lu came out with %lx", put, putsum, got,
 		    gotsum);
 }
-SUBJECT(cond, .workers = 3, .work = condwork, .end = condend);
+SUBJECT(cond, .workers = 3, .flags = NOTSAN, .work = condwork, .end = condend);
 
 // ---- sem: two workers hand a turn to and fro. Who ends leaves the other a last turn ----
 
@@ -194,7 +195,7 @@ semend(void)
 {
 	checkcount(&turns, "sem");
 }
-SUBJECT(sem, .workers = 2, .begin = sembegin, .work = semwork, .end = semend);
+SUBJECT(sem, .workers = 2, .flags = NOTSAN, .begin = sembegin, .work = semwork, .end = semend);
 
 // ---- rwlock: writers change two words together, readers must see them equal ----
 
@@ -228,7 +229,7 @@ rwlockend(void)
 {
 	checkcount(&rwlocked, "rwlock");
 }
-SUBJECT(rwlock, .workers = 4, .work = rwlockwork, .end = rwlockend);
+SUBJECT(rwlock, .workers = 4, .flags = NOTSAN, .work = rwlockwork, .end = rwlockend);
 
 // ---- flock: the lock of a stream, held over many calls. The stream's own write looks at what it
 // gets: whole lines in the right order of letters ----
@@ -283,7 +284,8 @@ flockend(void)
 	MUST(expected == 0);
 	checkcount(&flocked, "flock");
 }
-SUBJECT(flock, .workers = 3, .begin = flockbegin, .work = flockwork, .end = flockend);
+SUBJECT(
+    flock, .workers = 3, .flags = NOTSAN, .begin = flockbegin, .work = flockwork, .end = flockend);
 
 // ---- once: all workers go along the same row of pthread_onces ----
 
@@ -312,7 +314,7 @@ oncework(struct worker *w)
 			BAD("once %d ran %d times", i, oncedone[i]);
 	}
 }
-SUBJECT(once, .workers = ONCERS, .work = oncework);
+SUBJECT(once, .workers = ONCERS, .flags = NOTSAN, .work = oncework);
 
 // ---- spinlock: yields the thread, which helps nobody here. userspin: does not even yield ----
 
@@ -366,7 +368,8 @@ userspinend(void)
 	checkcount(&userspinned, "userspin");
 	checkcount(&pspinned, "pthread_spin");
 }
-SUBJECT(userspin, .workers = 3, .begin = userspinbegin, .work = userspinwork, .end = userspinend);
+SUBJECT(userspin, .workers = 3, .flags = NOTSAN, .begin = userspinbegin, .work = userspinwork,
+    .end = userspinend);
 
 // ---- rt0: the runtime's own locks and channels, among goroutines that are stopped anywhere ----
 

@@ -9,10 +9,10 @@
 //	static void work(struct worker *w) { while (running(w)) { ... } }
 //	SUBJECT(name, .workers = 3, .work = work);
 //
-// Workers run until running says no, once at least however late, and must then end by themselves: none may wait for another
-// that has ended. Between two calls of running a worker must not take long (a few ms of its own
-// time). Code and data that workers share are not atomic where a lock of theirs guards them: that
-// is the point.
+// Workers run until running says no, once at least however late, and must then end by themselves:
+// none may wait for another that has ended. Between two calls of running a worker must not take
+// long (a few ms of its own time). Code and data that workers share are not atomic where a lock of
+// theirs guards them: that is the point.
 #ifndef TORTURE_H
 #define TORTURE_H
 
@@ -50,8 +50,11 @@ struct worker {
 };
 
 enum {
-	ALONE = 1,  // changes the process (signals, GOMAXPROCS): not a part of mix
-	NOTSAN = 2, // not under ThreadSanitizer; the reason is at the subject
+	ALONE = 1, // changes the process (signals, GOMAXPROCS): not a part of mix
+	// Not under ThreadSanitizer. There a goroutine is only stopped in the program's own text,
+	// so one that waits in the libc keeps its processor, and who has the lock it wants may
+	// never get it. Other reasons are at the subjects.
+	NOTSAN = 2,
 };
 
 struct subject {

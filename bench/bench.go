@@ -41,6 +41,7 @@ const (
 	nparked      = 1000000
 	idleParked   = 100
 	idleSeconds  = 5
+	nsleeps      = 200
 
 	ntraceback     = 200000
 	tracebackDepth = 50
@@ -431,12 +432,33 @@ func traceback() {
 	tracebackFrame(0)
 }
 
+// ---- preemption ----
+
+// preempt: how late does a sleep of 1 ms end beside a goroutine that only spins?
+func preempt() {
+	var stop int32
+	late := make([]float64, nsleeps)
+	go func() {
+		for atomic.LoadInt32(&stop) == 0 {
+		}
+	}()
+	for i := range late {
+		t := time.Now()
+		time.Sleep(time.Millisecond)
+		late[i] = float64((time.Since(t) - time.Millisecond).Nanoseconds()) / 1e3
+	}
+	atomic.StoreInt32(&stop, 1)
+	sort.Float64s(late)
+	out("preempt", (late[nsleeps/2-1]+late[nsleeps/2])/2, "us")
+	out("preempt_max", late[nsleeps-1], "us")
+}
+
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
-		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "defer": defers, "panicrecover": panicrecover, "skynet": skynet,
-		"sieve": sieve, "parked": parked, "idle": idle,
-		"traceback": traceback,
+		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
+		"skynet": skynet, "sieve": sieve, "parked": parked, "idle": idle, "traceback": traceback,
+		"preempt": preempt,
 	}
 	if len(os.Args) == 2 && benches[os.Args[1]] != nil {
 		benches[os.Args[1]]()

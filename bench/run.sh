@@ -5,7 +5,8 @@
 #	bench/run.sh [-s] [NAME...]
 #
 # Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve
-# callback traceback parked idle; none means all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
+# callback traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput; none means
+# all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
 # the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
 # only their ratio is to be trusted on a machine that does other things too.
 # -s also counts the futex calls of one run of each (needs strace).
@@ -41,7 +42,8 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve callback traceback parked idle'
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve callback
+traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput'
 names=${*:-$all}
 
 if [ ! -f "$LIB/librt0.a" ]; then
@@ -187,14 +189,23 @@ bench() {
 	for p in $PROCS; do
 		[ "$1 $p" = 'idle 1' ] && [ "$PROCS" != 1 ] && continue
 		runs=$RUNS
-		[ "$1" = idle ] && runs=1
+		who_runs='rt0 go' godebug=${GODEBUG:-}
+		case $1 in
+		idle) runs=1 ;;
+		cputhroughput) who_runs=rt0 ;;
+		preempt*) # one processor is what they are about
+			[ "$p" = 1 ] || continue
+			[ "$1" = preempt ] || who_runs=rt0
+			[ "$1" = preempt_ms1 ] && godebug=preemptms=1
+			;;
+		esac
 		: >"$tmp/$1.out"
 		i=0
 		while [ "$i" -lt "$runs" ]; do
-			for who in rt0 go; do
+			for who in $who_runs; do
 				[ -x "$tmp/bench_$who" ] || continue
 				[ "$who $1" = 'go callback' ] && continue # Go's needs a C compiler
-				GOMAXPROCS=$p limited "$tmp/bench_$who" "$1" >"$tmp/one" 2>"$tmp/err"
+				GODEBUG=$godebug GOMAXPROCS=$p limited "$tmp/bench_$who" "$1" >"$tmp/one" 2>"$tmp/err"
 				status=$?
 				if [ $status -ne 0 ]; then
 					fail "$who $1 with GOMAXPROCS=$p: status $status"

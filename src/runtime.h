@@ -271,7 +271,7 @@ struct ucontext;
 int64_t runtime_slice(void);
 bool runtime_preemptone(struct p *pp, bool async, bool have);
 void runtime_preemptall(void);
-void runtime_preemptself(void);
+uint64_t runtime_preemptself(void);
 void runtime_preemptinit(void);
 void runtime_sigurg(struct ucontext *ctx, struct g *gp);
 void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);

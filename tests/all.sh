@@ -277,6 +277,7 @@ step asan config CC=gcc SAN=address
 step ubsan config CC=gcc SAN=undefined
 step tsan config CC=gcc SAN=thread
 step faults "${make[@]}" faults
+step torture env QUICK=1 S=1 "${make[@]}" torture
 step model model
 printf '%d passed, %d failed' $passed $failed
 ((skipped > 0)) && printf ', %d skipped' $skipped

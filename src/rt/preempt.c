@@ -121,13 +121,14 @@ runtime_preemptall(void)
 			runtime_preemptone(runtime_pat(i), true, true);
 }
 
-// preemptself is the same for the current goroutine: for measurements.
-void
+// preemptself is the same for the current goroutine, but for the signal: the caller sends it to the thread
+// whose id this returns. Sent from here it would find us in the runtime. For measurements.
+uint64_t
 runtime_preemptself(void)
 {
 	struct g *gp = getg();
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
-	runtime_tgkill(gp->m->procid, SIGURG);
+	return gp->m->procid;
 }
 
 // ---- the handler ----
@@ -150,16 +151,20 @@ sanitizercalled(const struct g *gp, const struct sigcontext *r)
 #define sanitizercalled(gp, r) false
 #endif
 
-// isAsyncSafePoint tells whether gp, stopped at r, is in code that is not the runtime's.
+// interrupted tells whether gp, stopped at r, is in code that is not the runtime's.
+static bool
+interrupted(const struct g *gp, const struct m *mp, const struct sigcontext *r)
+{
+	if (gp != mp->curg || gp->m != mp || (mp->locks | mp->mallocing | mp->dying) != 0)
+		return false;
+	return r->rip < (uintptr_t)__start_rt0_text || r->rip >= (uintptr_t)__stop_rt0_text;
+}
+
+// isAsyncSafePoint tells whether gp, which is in the program's code, may be stopped there.
 static bool
 isAsyncSafePoint(const struct g *gp, const struct m *mp, const struct sigcontext *r)
 {
-	uintptr_t pc = r->rip;
-	if (gp != mp->curg || gp->m != mp || mp->p == NULL || (mp->locks | mp->mallocing | mp->dying) != 0)
-		return false;
-	if (pc >= (uintptr_t)__start_rt0_text && pc < (uintptr_t)__stop_rt0_text)
-		return false;
-	if (gp->nopreempt != 0 || (pc >= nopreempt.lo && pc < nopreempt.hi))
+	if (mp->p == NULL || gp->nopreempt != 0 || (r->rip >= nopreempt.lo && r->rip < nopreempt.hi))
 		return false;
 	return atomic_loadrlx(&gp->atomicstatus) == Grunning;
 }
@@ -320,20 +325,29 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	// A child between vfork and exec shares our memory, this thread's control block too.
 	if (mp == NULL || mp->procid != runtime_gettid())
 		return;
+	bool ours = false;
 	seen = (struct blockedcall){0};
 	// Acquire: pairs with preemptM. 1: its record is being written, and its signal comes later.
 	if (atomic_loadacq(&mp->signalpending) == 2) {
 		seen = mp->blockedcall;
 		// Before we look at the request: one that comes from now on sends again. Release: seen is read.
-		atomic_xchg(&mp->signalpending, 0);
+		ours = atomic_xchg(&mp->signalpending, 0) != 0;
 	}
-	if (!wantAsyncPreempt(gp) || !isAsyncSafePoint(gp, mp, r))
+	if (!interrupted(gp, mp, r))
 		return;
-	if (runtime_interruptedcall(r, &seen, &call)) {
-		finishblocked(gp, mp, ctx, &call);
+	// A call that was interrupted is finished whoever the request was for, also where preemption is
+	// forbidden or the call was declared. One that is about to run needs help only to lose its p.
+	bool want = wantAsyncPreempt(gp), declared = atomic_loadrlx(&gp->atomicstatus) == Gsyscall;
+	if (declared)
+		seen.since = 0; // of an earlier call
+	if (runtime_interruptedcall(r, &seen, ours, &call)) {
+		if (declared && !call.restart)
+			r->rax = (uint64_t)runtime_finishcall(&call, &ctx->sigmask);
+		else if (!declared && mp->p != NULL && (want || !call.restart))
+			finishblocked(gp, mp, ctx, &call);
 		return;
 	}
-	if (sanitizercalled(gp, r))
+	if (!want || !isAsyncSafePoint(gp, mp, r) || sanitizercalled(gp, r))
 		return;
 	if (inthreadok(gp, r)) {
 		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0)

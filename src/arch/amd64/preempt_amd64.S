@@ -59,12 +59,14 @@ runtime_asyncPreempt:
 	movq	%rdx, 560(%rsp)
 	movq	%rdx, 568(%rsp)
 	xsave64	(%rsp)
+	fninit	// who runs next expects an empty x87 stack
 	call	runtime_asyncPreempt2
 	movl	runtime_xsavemask(%rip), %eax
 	xorl	%edx, %edx
 	xrstor64 (%rsp)
 	jmp	2f
 1:	fxsave64 (%rsp)
+	fninit
 	call	runtime_asyncPreempt2
 	fxrstor64 (%rsp)
 2:	leaq	-112(%rbp), %rsp

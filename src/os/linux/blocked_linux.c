@@ -138,9 +138,9 @@ issyscall(uintptr_t pc)
 }
 
 // interruptedcall tells whether the signal has interrupted a system call that finishcall can make to
-// its end. rec is what threadblocked has found, if anything.
+// its end. rec is what threadblocked has found, if anything; ours: the signal was sent by us.
 bool
-runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, struct kcall *c)
+runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, bool ours, struct kcall *c)
 {
 	uintptr_t pc = r->rip;
 	if (pc % PAGESIZE <= PAGESIZE - 2 && issyscall(pc)) {
@@ -153,17 +153,23 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 		const uint8_t *code = (const uint8_t *)pc;
 		bool known = rec->since != 0 && rec->pc == pc && rec->sp == r->rsp;
 		int32_t nr = known ? rec->nr : -1;
-		if (!known && code[-7] == 0xb8) // mov $nr, %eax; syscall
-			__builtin_memcpy(&nr, code - 6, 4);
+		// mov $nr, %eax, and perhaps a load of an argument, before the syscall.
+		for (int k = 7; nr < 0 && !known && k <= 20 && (uintptr_t)k <= pc % PAGESIZE; k++) {
+			if (code[-k] == 0xb8)
+				__builtin_memcpy(&nr, code - k + 1, 4);
+			if (nr >= 0 && findblocking(nr) == NULL)
+				nr = -1;
+		}
 		const struct blocking *b = findblocking(nr);
 		if (b == NULL)
 			return false;
 		c->nr = nr;
 		c->done = 0;
 		if ((int64_t)r->rax == -EINTR) {
-			// Interrupted by whom? If sysmon has not seen it sleep, perhaps by a signal of
-			// the program's, whose -EINTR is wanted. Then only what ends by itself goes on.
-			if (!known && (b->timeout == TO_NONE || (b->timeout == TO_MS && (int32_t)r->rdx < 0)))
+			// Interrupted by whom? If sysmon has not seen it sleep and has sent no signal,
+			// by one of the program's, whose -EINTR is wanted. Then only what ends by
+			// itself goes on.
+			if (!known && !ours && (b->timeout == TO_NONE || (b->timeout == TO_MS && (int32_t)r->rdx < 0)))
 				return false;
 		} else if (known && (int64_t)r->rax > 0 && r->rax < r->rdx &&
 			   (nr == NR_write || nr == NR_sendto || (nr == NR_recvfrom && (r->r10 & MSG_WAITALL) != 0))) {
@@ -222,10 +228,9 @@ runtime_finishcall(struct kcall *c, const uint64_t *mask)
 {
 	struct timespec ts;
 	uint64_t handler, open = *mask | 1ul << (SIGURG - 1);
-	if (c->since != 0)
-		shorten(c, runtime_nanotime() - c->since, &ts);
-	else
-		shorten(c, 0, &ts);
+	// Not by what has passed since sysmon saw a call here: that may have been the same call one turn
+	// of a loop earlier, and this one would end early. Late by what it had slept is right.
+	shorten(c, 0, &ts);
 	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&open, (long)&handler, 8, 0, 0);
 	long r;
 	for (;;) {

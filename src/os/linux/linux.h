@@ -79,7 +79,7 @@ struct kcall {
 };
 
 #pragma GCC visibility push(hidden)
-bool runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, struct kcall *c);
+bool runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, bool ours, struct kcall *c);
 long runtime_finishcall(struct kcall *c, const uint64_t *mask);
 long runtime_clone(uint64_t flags, void *stack, struct m *mp, void *tp, int32_t *cleartid);
 void runtime_sigreturn(void);

@@ -269,7 +269,7 @@ void runtime_wakesysmon(void);
 // ---- preempt.c ----
 struct ucontext;
 int64_t runtime_slice(void);
-bool runtime_preemptone(struct p *pp, bool async, bool have);
+bool runtime_preemptone(struct p *pp, bool async, bool have, const struct sysmontick *pd);
 void runtime_preemptall(void);
 uint64_t runtime_preemptself(void);
 void runtime_preemptinit(void);

@@ -142,7 +142,9 @@ enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
 struct blockedcall {
 	int32_t nr;
 	uintptr_t pc, sp;
-	int64_t since; // ns, when it was seen so; 0: none
+	bool valid;
+	int64_t since;  // ns: it has slept at least since then; 0: not known
+	uint64_t nvcsw; // if it is: how often the thread had gone to sleep by itself
 };
 
 struct lockheld {
@@ -201,10 +203,11 @@ struct sysmontick {
 	int64_t schedwhen, syscallwhen; // ns
 	uint64_t nswitch;
 	int64_t oldestwhen; // ns
-	// Does the thread get on? Its CPU clock at cpuwhen, and when to compare again.
+	// Does the thread get on? Its CPU clock, since when it has not moved, when to compare again.
 	struct m *cpum;
 	uint64_t cpuswitch;
-	int64_t cpu, cpuwhen, cpunext; // ns
+	bool cpuwaiting; // others waited when cpunext was set
+	int64_t cpu, cpusince, cpunext; // ns; cpusince: when it was first seen to have run for cpu
 };
 
 struct p {
@@ -287,32 +290,34 @@ struct schedt {
 	int32_t nmspinning;
 	uint32_t needspinning;
 	int32_t runqsize;   // of runq and boundq; written under lock, read anywhere
-	uint32_t needspare;   // a handler found no idle m: sysmon has one made
-	uint32_t sparecoming; // it is being made
-	uint32_t asyncready; // the handler of the preemption signal is there
-	uint32_t viatemplate; // goroutines may be stopped with locks of the libc: the template thread makes all ms
-	uint64_t npreemptreq, nretaken; // counters of schedtrace
-	int64_t coarsenow;  // ns, sysmon's last look at the clock; 0: it sleeps, ask yourself
-	uint32_t gcwaiting; // stopTheWorld wants the processors
 	uint32_t sysmonwait;
-	uint32_t gscan;     // a scanner may set Gscan: casgstatus takes its slow path
 	uint32_t lazywake;  // a wake-up was left to sysmon (runq.c: "runnext-only dance")
 	uint32_t sysmonslow; // sysmon sleeps long, on this word: whoever makes it 0 wakes it
-	uint32_t sysmonstarted;
-	uint32_t stopping; // rt0_stop: threads are to end
 	int32_t ngsys;      // system goroutines
 	int32_t ncallg;     // dead goroutines in m.callg
+	uint32_t needspare;   // a handler found no idle m: sysmon has one made
+	uint32_t sparecoming; // it is being made
+	// Read by every park and switch, seldom written: on a line of its own.
+	// atomic:
+	uint32_t gcwaiting __attribute__((aligned(64))); // stopTheWorld wants the processors
+	uint32_t gscan;     // a scanner may set Gscan: casgstatus takes its slow path
 	// constant while the world runs (changed by stopTheWorld only):
 	int32_t gomaxprocs;
 	bool solo;          // gomaxprocs == 1: nobody else can hold a p ("solo rule", runtime.h)
+	bool mainstarted;   // atomic: set once
+	bool islibrary, iscgo, secure; // constant after init
 	// constant after init:
-	uintptr_t fpmodes; // MXCSR and x87 control word of new goroutines, as in their frame
 	int32_t ncpu;
-	bool mainstarted; // atomic: set once
-	bool islibrary, iscgo, secure;
-	uint32_t grown;    // atomic: runtime_grow has run
-	int32_t wantprocs; // GOMAXPROCS of the environment; 0: what the machine allows
-	struct mutex sysmonlock;
+	uintptr_t fpmodes;  // MXCSR and x87 control word of new goroutines, as in their frame
+	uint32_t grown;     // atomic: runtime_grow has run
+	int32_t wantprocs;  // GOMAXPROCS of the environment; 0: what the machine allows
+	uint32_t asyncready; // atomic: the handler of the preemption signal is there
+	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
+	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end
+	// sysmon's:
+	int64_t coarsenow __attribute__((aligned(64))); // atomic: ns, its last look at the clock; 0: it sleeps, ask yourself
+	struct mutex sysmonlock __attribute__((aligned(64)));
+	uint64_t npreemptreq, nretaken; // atomic: counters of schedtrace
 };
 
 #define OFFSET(type, field, off) static_assert(offsetof(struct type, field) == (off), "asm_offsets.h")

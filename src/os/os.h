@@ -51,6 +51,8 @@ void runtime_usleep(uint32_t us);
 int64_t runtime_threadcputime(uint64_t tid);
 long runtime_tgkill(uint64_t tid, int sig); // a thread of this process
 bool runtime_threadblocked(uint64_t tid, struct blockedcall *out);
+uint64_t runtime_threadsleeps(uint64_t tid); // how often it has given up its CPU by itself; 0: not known
+bool runtime_cantimeout(int32_t nr); // a system call that ends after a relative time
 void runtime_osyield(void);
 int64_t runtime_nanotime(void);
 // futexsleep returns on wake-up, when *addr != val, after ns (< 0: never), or for no reason.

@@ -64,27 +64,32 @@ asyncon(void)
 // recordblocked notes for the handler in which system call the thread sleeps, if it does. Whoever has set
 // signalpending may call; the handler reads before it clears that.
 static bool
-recordblocked(struct m *mp)
+recordblocked(struct m *mp, const struct sysmontick *pd)
 {
 	struct blockedcall call;
-	bool blocked = runtime_threadblocked(atomic_loadrlx(&mp->procid), &call);
-	mp->blockedcall.since = 0;
-	if (blocked) {
-		call.since = runtime_nanotime();
-		mp->blockedcall = call;
+	uint64_t tid = atomic_loadrlx(&mp->procid);
+	mp->blockedcall.valid = false;
+	if (!runtime_threadblocked(tid, &call))
+		return false;
+	if (pd != NULL && pd->cpum == mp && runtime_cantimeout(call.nr)) {
+		call.nvcsw = runtime_threadsleeps(tid);
+		// Asked last: since cpusince it has not run at all, so this is still that sleep.
+		if (call.nvcsw != 0 && runtime_threadcputime(tid) == pd->cpu)
+			call.since = pd->cpusince;
 	}
-	return blocked;
+	mp->blockedcall = call;
+	return true;
 }
 
 // preemptM sends the signal, unless one is on its way. Only if the handler can do something with it: it
 // needs an m to give the p to (have), or a system call to finish.
 static void
-preemptM(struct m *mp, bool have)
+preemptM(struct m *mp, bool have, const struct sysmontick *pd)
 {
 	// Acquire: pairs with the handler's exchange, which has read the record.
 	if (!asyncon() || !atomic_cas(&mp->signalpending, 0, 1))
 		return;
-	if (recordblocked(mp) || have) {
+	if (recordblocked(mp, pd) || have) {
 		// Release: the record is whole. A SIGURG of somebody else's may come before ours.
 		atomic_storerel(&mp->signalpending, 2);
 		atomic_xadd(&sched.npreemptreq, 1);
@@ -94,10 +99,10 @@ preemptM(struct m *mp, bool have)
 	atomic_storerel(&mp->signalpending, 0);
 }
 
-// preemptone asks the goroutine that pp runs to give way, by signal too if async; have: as for preemptM. It
-// may come too late or hit the next one: harmless, the handler looks at stackguard0, which execute resets.
+// preemptone asks the goroutine that pp runs to give way, by signal too if async; have: as for preemptM;
+// pd: what sysmon knows of the thread, or NULL. It may come too late or hit the next one: harmless, the handler looks at stackguard0, which execute resets.
 bool
-runtime_preemptone(struct p *pp, bool async, bool have)
+runtime_preemptone(struct p *pp, bool async, bool have, const struct sysmontick *pd)
 {
 	struct m *mp = atomic_loadrlx(&pp->m);
 	if (mp == NULL || mp == getg()->m)
@@ -108,7 +113,7 @@ runtime_preemptone(struct p *pp, bool async, bool have)
 		return false;
 	atomic_storerlx(&gp->stackguard0, STACKPREEMPT);
 	if (async)
-		preemptM(mp, have);
+		preemptM(mp, have, pd);
 	return true;
 }
 
@@ -118,7 +123,7 @@ runtime_preemptall(void)
 {
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
 		if (atomic_loadrlx(&runtime_pat(i)->status) == Prunning)
-			runtime_preemptone(runtime_pat(i), true, true);
+			runtime_preemptone(runtime_pat(i), true, true, NULL);
 }
 
 // preemptself is the same for the current goroutine, but for the signal: the caller sends it to the thread
@@ -339,7 +344,7 @@ runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
 	// forbidden or the call was declared. One that is about to run needs help only to lose its p.
 	bool want = wantAsyncPreempt(gp), declared = atomic_loadrlx(&gp->atomicstatus) == Gsyscall;
 	if (declared)
-		seen.since = 0; // of an earlier call
+		seen.valid = false, seen.since = 0; // of an earlier call
 	if (runtime_interruptedcall(r, &seen, ours, &call)) {
 		if (declared && !call.restart)
 			r->rax = (uint64_t)runtime_finishcall(&call, &ctx->sigmask);

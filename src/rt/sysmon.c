@@ -10,7 +10,7 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t blockedcheckns = MS;
+static const int64_t blockedcheckns = MS / 4;
 static const int64_t scavengeperiod = SEC;
 
 // wakesysmon ends a long sleep of sysmon's.
@@ -22,30 +22,37 @@ runtime_wakesysmon(void)
 }
 
 // stuck tells whether the thread that runs on pp gets no CPU time: it sleeps in the kernel, or the machine is
-// busy. Asked from 1 ms on and then half as often each time it is not.
+// busy. While others wait it is asked soon and then half as often each time it is not; else with sysmon's
+// own ticks, to know for how long it has slept when somebody comes.
 static bool
-stuck(struct p *pp, struct m *mp, int64_t now, int64_t *next)
+stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 {
 	struct sysmontick *pd = &pp->sysmontick;
-	uint64_t n = atomic_loadrlx(&pp->nswitch);
+	uint64_t n = atomic_loadrlx(&pp->nswitch), tid = atomic_loadrlx(&mp->procid);
+	bool still = false;
 	if (pd->cpum != mp || pd->cpuswitch != n) {
 		pd->cpum = mp;
 		pd->cpuswitch = n;
-		pd->cpuwhen = now;
-		pd->cpu = runtime_threadcputime(atomic_loadrlx(&mp->procid));
-		pd->cpunext = now + blockedcheckns;
-	} else if (now >= pd->cpunext) {
-		int64_t cpu = runtime_threadcputime(atomic_loadrlx(&mp->procid)), passed = now - pd->cpuwhen;
-		bool still = cpu - pd->cpu < passed / 16;
-		pd->cpunext = now + (still ? blockedcheckns : 2 * passed);
-		pd->cpuwhen = now;
-		pd->cpu = cpu;
-		if (still)
-			return true;
+		pd->cpu = -1; // a goroutine that has just begun is not asked about at once
+		pd->cpunext = now + (waiting ? blockedcheckns : 10 * MS);
+	} else if (now >= pd->cpunext || (waiting && !pd->cpuwaiting)) {
+		int64_t cpu = runtime_threadcputime(tid), passed = now - pd->cpusince;
+		still = cpu == pd->cpu;
+		if (still || pd->cpu < 0 || cpu - pd->cpu < passed / 16)
+			pd->cpunext = now + blockedcheckns;
+		else
+			pd->cpunext = now + 2 * passed;
+		if (!waiting)
+			pd->cpunext = now + 10 * MS;
+		if (!still) {
+			pd->cpusince = now;
+			pd->cpu = cpu;
+		}
 	}
-	if (*next > pd->cpunext)
+	pd->cpuwaiting = waiting;
+	if (waiting && *next > pd->cpunext)
 		*next = pd->cpunext;
-	return false;
+	return still;
 }
 
 // retake looks at every p. Returns whether it did anything. *next becomes the time of the next thing to
@@ -72,7 +79,7 @@ retake(int64_t now, int64_t *next)
 				// In a system call there is no m to ask: the p is taken below. A
 				// goroutine that does nothing but short calls would go on for ever.
 				slice = true;
-				runtime_preemptone(pp, false, false);
+				runtime_preemptone(pp, false, false, NULL);
 			}
 			if (pd->oldestwhen + slicens <= now) {
 				pd->oldestwhen = now;
@@ -80,13 +87,14 @@ retake(int64_t now, int64_t *next)
 			}
 		}
 		struct m *mp = atomic_loadrlx(&pp->m);
-		if (s == Prunning && mp != NULL && (atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp))) {
-			// Others wait for it. Its slice is over, or (perhaps) it sleeps: by signal, once there is
-			// somebody to take the p. The handler cannot start a thread.
-			bool asleep = !slice && stuck(pp, mp, now, next);
+		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp);
+		bool asleep = s == Prunning && mp != NULL && stuck(pp, mp, now, waiting, next);
+		if (s == Prunning && mp != NULL && waiting) {
+			// Its slice is over, or (perhaps) it sleeps: by signal, once there is somebody
+			// to take the p. The handler cannot start a thread.
 			if (slice || asleep) {
 				bool spare = runtime_sparem();
-				runtime_preemptone(pp, true, slice && (spare || atomic_loadrlx(&sched.nbound) > 0));
+				runtime_preemptone(pp, true, slice && (spare || atomic_loadrlx(&sched.nbound) > 0), pd);
 				*next = now;
 			} else if (*next > pd->schedwhen + slicens) {
 				*next = pd->schedwhen + slicens;

@@ -124,8 +124,48 @@ runtime_threadblocked(uint64_t tid, struct blockedcall *out)
 	}
 	if (findblocking(v[0]) == NULL)
 		return false;
-	*out = (struct blockedcall){(int32_t)v[0], (uintptr_t)v[8], (uintptr_t)v[7], 0};
+	*out = (struct blockedcall){(int32_t)v[0], (uintptr_t)v[8], (uintptr_t)v[7], true, 0, 0};
 	return true;
+}
+
+bool
+runtime_cantimeout(int32_t nr)
+{
+	const struct blocking *b = findblocking(nr);
+	return b != NULL && b->timeout != TO_NONE;
+}
+
+uint64_t
+runtime_threadsleeps(uint64_t tid)
+{
+	static const char key[] = "\nvoluntary_ctxt_switches:\t";
+	char path[64], buf[4096];
+	runtime_snprintf(path, sizeof path, "/proc/self/task/%lu/status", (unsigned long)tid);
+	int fd = runtime_open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long n = runtime_read(fd, buf, sizeof buf - 1);
+	runtime_close(fd);
+	if (n <= 0)
+		return 0;
+	buf[n] = 0;
+	int64_t v = 0;
+	for (const char *s = buf; *s != 0; s++) {
+		if (runtime_hasprefix(s, key)) {
+			scannumber(s + sizeof key - 1, &v);
+			break;
+		}
+	}
+	return (uint64_t)v;
+}
+
+// ownsleeps is threadsleeps of the calling thread, exact and cheaper.
+static uint64_t
+ownsleeps(void)
+{
+	uint64_t usage[18] = {0}; // struct rusage; ru_nvcsw is the last but one
+	runtime_syscall6(SYS_getrusage, 1 /* RUSAGE_THREAD */, (long)usage, 0, 0, 0, 0);
+	return usage[16];
 }
 
 // ---- what the handler asks ----
@@ -151,7 +191,7 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 		*c = (struct kcall){.nr = (int32_t)r->rax, .restart = true};
 	} else if (pc % PAGESIZE >= 7 && issyscall(pc - 2)) {
 		const uint8_t *code = (const uint8_t *)pc;
-		bool known = rec->since != 0 && rec->pc == pc && rec->sp == r->rsp;
+		bool known = rec->valid && rec->pc == pc && rec->sp == r->rsp;
 		int32_t nr = known ? rec->nr : -1;
 		// mov $nr, %eax, and perhaps a load of an argument, before the syscall.
 		for (int k = 7; nr < 0 && !known && k <= 20 && (uintptr_t)k <= pc % PAGESIZE; k++) {
@@ -184,7 +224,8 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 	long arg[6] = {(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9};
 	for (int i = 0; i < 6; i++)
 		c->arg[i] = arg[i];
-	c->since = rec->since != 0 && rec->nr == c->nr ? rec->since : 0;
+	// The same sleep that sysmon has seen, and not a later turn of a loop: it would end early.
+	c->since = rec->since != 0 && rec->nr == c->nr && ownsleeps() == rec->nvcsw ? rec->since : 0;
 	return true;
 }
 
@@ -228,9 +269,7 @@ runtime_finishcall(struct kcall *c, const uint64_t *mask)
 {
 	struct timespec ts;
 	uint64_t handler, open = *mask | 1ul << (SIGURG - 1);
-	// Not by what has passed since sysmon saw a call here: that may have been the same call one turn
-	// of a loop earlier, and this one would end early. Late by what it had slept is right.
-	shorten(c, 0, &ts);
+	shorten(c, c->since != 0 ? runtime_nanotime() - c->since : 0, &ts);
 	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&open, (long)&handler, 8, 0, 0);
 	long r;
 	for (;;) {

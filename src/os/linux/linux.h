@@ -9,7 +9,7 @@ enum {
 	SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_stat = 4, SYS_mmap = 9, SYS_mprotect = 10,
 	SYS_munmap = 11, SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_sched_yield = 24,
 	SYS_mincore = 27, SYS_madvise = 28, SYS_nanosleep = 35, SYS_getpid = 39, SYS_clone = 56,
-	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157,
+	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157, SYS_getrusage = 98,
 	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
 	SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
 	SYS_rt_tgsigqueueinfo = 297, SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_process_madvise = 440,
@@ -73,7 +73,7 @@ struct ucontext {
 struct kcall {
 	int32_t nr;
 	bool restart;  // the kernel has backed up to the instruction
-	int64_t since; // ns, when it was seen asleep; 0: not
+	int64_t since; // ns: it has slept at least since then; 0: not known
 	int64_t done;  // bytes written or read before the signal
 	int64_t arg[6];
 };

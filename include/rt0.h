@@ -79,7 +79,7 @@ RT0_API int rt0_num_goroutine(void);
 
 // rt0_gomaxprocs sets how many threads may run goroutines at one time; n < 1 only asks.
 // Returns  the previous setting; -ENOTCONN: the runtime does not run. n is clamped to 1024.
-// Blocks   until every running goroutine has reached the scheduler (a runtime call).
+// Blocks   until every running goroutine has been stopped.
 // Context  goroutine or thread.
 RT0_API int rt0_gomaxprocs(int n);
 

@@ -375,6 +375,7 @@ void runtime_sigfault(struct sigpanicinfo *si, struct g *gp, struct ucontext *ct
 bool runtime_sigsend(int32_t sig);        // the handler's: somebody wants it, and will get it
 bool runtime_signal_ignored(int32_t sig); // by rt0_signal_ignore
 bool runtime_sigwatching(void);           // some signal is asked for
+void runtime_sigforked(void);             // in the child of a fork: nobody is there to receive
 // sigprof is called for SIGPROF, in the handler, anywhere; gp and mp NULL on a foreign thread. Atomic;
 // NULL: profiling is off, and the signal is like any other.
 extern void (*runtime_sigprof)(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *gp, struct m *mp);

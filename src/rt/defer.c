@@ -376,7 +376,9 @@ unwindto(struct g *gp, struct panic *p, struct rt0_deferred *d, struct jump *j, 
 		if (unlikely(err != CFI_DONE && err != CFI_TRAP))
 			cannotrecover(p, pc);
 		isret = err != CFI_TRAP;
-	} while (d->sp < *lo || d->sp >= cfa);
+		// What leads to another stack (callon) is no frame that defers: what is between the two may be a
+		// third one, with d's frame on it.
+	} while (d->sp < *lo || d->sp >= cfa || (s.lo != 0 && cfa > s.hi));
 #if RT0_ASAN || RT0_TSAN
 	// Now, with the frames in between still there, as if they had returned: nothing of theirs is used any
 	// more but what we are called through.

@@ -81,5 +81,7 @@ runtime_forkchild(void)
 	sched.stopwait = 0; // reentersyscall keeps its p
 	sched.npidle = 0;
 	sched.sysmonwait = 0;
+	sched.asyncready = 0; // nobody sends any more
+	runtime_sigforked();
 	runtime_forkpanic();
 }

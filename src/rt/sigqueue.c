@@ -55,9 +55,22 @@ wakereceiver(void)
 		runtime_syscall6(SYS_futex, (long)&sig.wake, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
 }
 
+// sigforked: the receiver has stayed in the parent. What was asked for acts again as if nobody had, or a child
+// that waits for its exec could not be ended by SIGTERM. Alone: plain stores.
+void
+runtime_sigforked(void)
+{
+	sig.wanted = 0;
+	sig.mask = 0;
+	sig.delivering = 0;
+}
+
 NOSANITIZE bool
 runtime_sigsend(int32_t s)
 {
+	// A child between fork and sigforked, or of vfork, whose memory is the parent's: nobody to receive.
+	if (runtime_isforkchild())
+		return false;
 	atomic_xadd(&sig.delivering, 1);
 	bool want = (atomic_load(&sig.wanted) & BIT(s)) != 0;
 	if (want && (atomic_or(&sig.mask, BIT(s)) & BIT(s)) == 0)

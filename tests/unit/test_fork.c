@@ -334,6 +334,31 @@ TEST(fork_before_the_first_goroutine_takes_the_runtime_along)
 	rt0_go(nothing, NULL); // and so is the parent
 }
 
+// What the parent has asked for by notify acts in the child as if nobody had.
+TEST(fork_child_is_ended_by_a_signal_that_the_parent_is_notified_of)
+{
+	rt0_chan *c = rt0_chan_make(sizeof(int), 4);
+	int v;
+	CHECK_EQ(RT0_NOTIFY(c, SIGTERM), 0);
+	for (int i = 0; i < 20; i++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			for (;;)
+				pause();
+		CHECK(pid > 0);
+		if (i % 2 != 0)
+			usleep(1000);
+		CHECK_EQ(kill(pid, SIGTERM), 0);
+		CHECK_EQ(RT0_BLOCKING(waitpid(pid, &status, 0)), pid);
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	}
+	CHECK_EQ(rt0_chan_try_recv(c, &v), -EAGAIN);
+	CHECK_EQ(kill(getpid(), SIGTERM), 0);
+	CHECK(rt0_chan_recv(c, &v) && v == SIGTERM);
+	CHECK_EQ(rt0_signal_stop(c), 0);
+}
+
 // ---- children that fork does not make, with signals about ----
 
 extern char **environ;

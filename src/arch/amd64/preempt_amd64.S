@@ -7,13 +7,15 @@
 // void runtime_asyncPreempt(void)
 // Entered with the stack pointer 136 below that of the interrupted code, whose address lies there (128
 // bytes are the red zone). Saves every register, flags and the whole of the floating-point and
-// vector state, gives way, restores all and goes on. Clobbers nothing.
+// vector state, gives way, restores all and goes on. Clobbers nothing. To unwinders the interrupted code is
+// its caller, stopped by a signal.
 	.p2align 4
 	.globl runtime_asyncPreempt
 	.hidden runtime_asyncPreempt
 	.type runtime_asyncPreempt, @function
 runtime_asyncPreempt:
 	.cfi_startproc
+	.cfi_signal_frame
 	.cfi_def_cfa rsp, 136
 	.cfi_offset rip, -136
 	pushfq

@@ -145,10 +145,14 @@ __attribute__((no_sanitize("thread", "address"))) static bool
 sanitizercalled(const struct g *gp, const struct sigcontext *r)
 {
 	const struct stack *s = gp->segment.lo != 0 ? &gp->segment : &gp->stack;
-	if (r->rsp < s->lo || r->rbp <= r->rsp || r->rbp > s->hi - 16 || r->rbp - r->rsp > 64 << 10)
+	if (r->rsp < s->lo || r->rsp > s->hi)
 		return true;
-	for (const uintptr_t *w = (const uintptr_t *)(r->rsp & ~7ul); w <= (const uintptr_t *)(r->rbp + 8); w++)
-		if (*w >= (uintptr_t)__start_rt0_text && *w < (uintptr_t)__stop_rt0_text && (uintptr_t)w != r->rbp + 8)
+	// Up to the frame of who called, or, where there is none, a little.
+	uintptr_t top = r->rbp >= r->rsp && r->rbp <= s->hi - 16 ? r->rbp : s->hi;
+	if (top > r->rsp + 1024)
+		top = r->rsp + 1024;
+	for (const uintptr_t *w = (const uintptr_t *)(r->rsp & ~7ul); (uintptr_t)w < top; w++)
+		if (*w >= (uintptr_t)__start_rt0_text && *w < (uintptr_t)__stop_rt0_text && *w != (uintptr_t)runtime_goexit)
 			return true;
 	return false;
 }

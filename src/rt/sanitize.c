@@ -69,6 +69,9 @@ runtime_sanbefore(struct g *from, struct g *to)
 {
 	struct stack s = to->segment.lo != 0 ? to->segment : to->stack;
 	bool dead = from->atomicstatus == Gdead;
+	// What Goexit has left on it is no frame's any more.
+	if (dead && from->sched.sp >= from->stack.lo)
+		runtime_sanunwound(from->sched.sp, from->stack.hi, 0);
 	__sanitizer_start_switch_fiber(dead ? NULL : &from->racectx, (const void *)s.lo, s.hi - s.lo);
 }
 

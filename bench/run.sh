@@ -221,7 +221,7 @@ bench() {
 }
 
 # shellcheck disable=SC2086
-cc bench_rt0 "$top/bench/bench.c" $HOSTED_LIBS
+cc bench_rt0 "$top/bench/bench.c" "$top/bench/preempt.c" $HOSTED_LIBS
 if [ -n "$GO" ]; then
 	for g in bench hello; do
 		o=$g

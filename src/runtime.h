@@ -273,8 +273,8 @@ bool runtime_preemptone(struct p *pp, bool async, bool have, const struct sysmon
 void runtime_preemptall(void);
 uint64_t runtime_preemptself(void);
 void runtime_preemptinit(void);
-void runtime_sigurg(struct ucontext *ctx, struct g *gp);
-void runtime_doSigPreempt(struct ucontext *ctx, struct g *gp);
+struct siginfo;
+void runtime_sigurg(struct siginfo *info, struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
 
 // ---- checkdead.c ----

@@ -311,6 +311,7 @@ struct schedt {
 	uintptr_t fpmodes;  // MXCSR and x87 control word of new goroutines, as in their frame
 	uint32_t grown;     // atomic: runtime_grow has run
 	int32_t wantprocs;  // GOMAXPROCS of the environment; 0: what the machine allows
+	int32_t pid;         // constant once asyncready; not that of a child of fork
 	uint32_t asyncready; // atomic: the handler of the preemption signal is there
 	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
 	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end

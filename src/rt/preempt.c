@@ -324,15 +324,16 @@ wantAsyncPreempt(const struct g *gp)
 
 // doSigPreempt is the handler's part. gp is what the thread runs, or is about to; no libc function, no
 // errno.
-void
-runtime_doSigPreempt(struct ucontext *ctx, struct g *gp)
+static void
+doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 {
 	struct m *mp = runtime_tls_m;
 	struct sigcontext *r = &ctx->mcontext;
 	struct kcall call;
 	struct blockedcall seen;
-	// A child between vfork and exec shares our memory, this thread's control block too.
-	if (mp == NULL || mp->procid != runtime_gettid())
+	// A child between vfork and exec shares our memory, this thread's control block too. What tgkill sends
+	// to this thread does not reach it; anything else is asked for by a system call.
+	if (mp == NULL || ((info->code != SI_TKILL || (int32_t)info->addr != sched.pid) && mp->procid != runtime_gettid()))
 		return;
 	bool ours = false;
 	seen = (struct blockedcall){0};
@@ -382,10 +383,10 @@ extern const char __executable_start[] WEAK HIDDEN, etext[] WEAK HIDDEN;
 
 // sigurg is what the handler calls for SIGURG.
 NOSANITIZE void
-runtime_sigurg(struct ucontext *ctx, struct g *gp)
+runtime_sigurg(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 {
 	if (inprogram(ctx) && gp != runtime_tls_m->g0) // on g0 ThreadSanitizer may be making a fiber
-		runtime_doSigPreempt(ctx, gp);
+		doSigPreempt(info, ctx, gp);
 	else if (*(volatile uint32_t *)&runtime_tls_m->signalpending == 2)
 		*(volatile uint32_t *)&runtime_tls_m->signalpending = 0;
 }
@@ -451,6 +452,7 @@ runtime_preemptinit(void)
 		nopreempt.lo = (uintptr_t)__start_rt0_nopreempt;
 		nopreempt.hi = (uintptr_t)__stop_rt0_nopreempt;
 	}
+	sched.pid = (int32_t)sys0(SYS_getpid);
 	atomic_storerel(&sched.asyncready, 1);
 }
 

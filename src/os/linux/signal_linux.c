@@ -381,7 +381,7 @@ runtime_sighandler(int32_t sig, struct siginfo *info, struct ucontext *ctx)
 		fatalsignal(sig, info, ctx, gp);
 	if (sig == SIGURG) {
 		if (gp != NULL)
-			runtime_sigurg(ctx, gp);
+			runtime_sigurg(info, ctx, gp);
 		if (info->code == SI_TKILL)
 			return; // sent by preemptM; others are the program's
 	}

@@ -11,6 +11,12 @@
 #include "child.h"
 #include "apiutil.h"
 
+#ifdef __SANITIZE_THREAD__
+#define NOT_UNDER_TSAN() SKIP("under ThreadSanitizer only the program's own code is preempted")
+#else
+#define NOT_UNDER_TSAN() ((void)0)
+#endif
+
 struct loop {
 	rt0_waitgroup wg;
 	int stop, up, turn, fd;
@@ -270,6 +276,7 @@ sleep_loop(void *arg)
 
 TEST_T(loops_of_undeclared_calls_stop_when_told, 30000)
 {
+	NOT_UNDER_TSAN();
 	static const long us[] = {10, 100, 1000};
 	rt0_gomaxprocs(2);
 	for (int k = 0; k < 3; k++) {
@@ -293,6 +300,7 @@ read_byte(void *arg)
 // The only processor sits in a read that was not declared: what ends it runs all the same.
 TEST_T(undeclared_blocking_read_gives_the_processor_up, 30000)
 {
+	NOT_UNDER_TSAN();
 	int p[2];
 	CHECK_EQ(pipe(p), 0);
 	struct loop l = {.fd = p[0]};

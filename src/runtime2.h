@@ -144,6 +144,7 @@ struct blockedcall {
 	uintptr_t pc, sp;
 	bool valid;
 	int64_t since;  // ns: it has slept at least since then; 0: not known
+	int64_t slack;  // ns: but no longer than this before
 	uint64_t nvcsw; // if it is: how often the thread had gone to sleep by itself
 };
 
@@ -207,7 +208,9 @@ struct sysmontick {
 	struct m *cpum;
 	uint64_t cpuswitch;
 	bool cpuwaiting; // others waited when cpunext was set
-	int64_t cpu, cpusince, cpunext; // ns; cpusince: when it was first seen to have run for cpu
+	// cpusince: when it was first seen to have run for cpu ns; cpufrom: when it was last seen to have
+	// run for less, or another to run; cpuseen: when its clock was last read; looked: the last look.
+	int64_t cpu, cpusince, cpufrom, cpuseen, cpunext, looked; // ns
 };
 
 struct p {

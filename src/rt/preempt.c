@@ -75,7 +75,7 @@ recordblocked(struct m *mp, const struct sysmontick *pd)
 		call.nvcsw = runtime_threadsleeps(tid);
 		// Asked last: since cpusince it has not run at all, so this is still that sleep.
 		if (call.nvcsw != 0 && runtime_threadcputime(tid) == pd->cpu)
-			call.since = pd->cpusince;
+			call.since = pd->cpusince, call.slack = pd->cpusince - pd->cpufrom;
 	}
 	mp->blockedcall = call;
 	return true;

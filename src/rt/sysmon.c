@@ -34,10 +34,13 @@ stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 		pd->cpum = mp;
 		pd->cpuswitch = n;
 		pd->cpu = -1; // a goroutine that has just begun is not asked about at once
+		pd->cpufrom = pd->looked;
 		pd->cpunext = now + (waiting ? blockedcheckns : 10 * MS);
 	} else if (now >= pd->cpunext || (waiting && !pd->cpuwaiting)) {
 		int64_t cpu = runtime_threadcputime(tid), passed = now - pd->cpusince;
 		still = cpu == pd->cpu;
+		int64_t seen = pd->cpuseen;
+		pd->cpuseen = now;
 		if (still || pd->cpu < 0 || cpu - pd->cpu < passed / 16)
 			pd->cpunext = now + blockedcheckns;
 		else
@@ -45,10 +48,13 @@ stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 		if (!waiting)
 			pd->cpunext = now + 10 * MS;
 		if (!still) {
+			if (pd->cpu >= 0)
+				pd->cpufrom = seen;
 			pd->cpusince = now;
 			pd->cpu = cpu;
 		}
 	}
+	pd->looked = now;
 	pd->cpuwaiting = waiting;
 	if (waiting && *next > pd->cpunext)
 		*next = pd->cpunext;

@@ -124,7 +124,7 @@ runtime_threadblocked(uint64_t tid, struct blockedcall *out)
 	}
 	if (findblocking(v[0]) == NULL)
 		return false;
-	*out = (struct blockedcall){(int32_t)v[0], (uintptr_t)v[8], (uintptr_t)v[7], true, 0, 0};
+	*out = (struct blockedcall){(int32_t)v[0], (uintptr_t)v[8], (uintptr_t)v[7], true, 0, 0, 0};
 	return true;
 }
 
@@ -226,18 +226,22 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 		c->arg[i] = arg[i];
 	// The same sleep that sysmon has seen, and not a later turn of a loop: it would end early.
 	c->since = rec->since != 0 && rec->nr == c->nr && ownsleeps() == rec->nvcsw ? rec->since : 0;
+	c->slack = rec->slack;
 	return true;
 }
 
-// shorten takes what has passed off a relative timeout. The caller's structure stays as it is.
+// shorten takes what has passed off a relative timeout. The caller's structure stays as it is. The sleep that sysmon
+// has seen may have ended by itself just before the signal came, which then ended the next one at once, without a
+// switch to count. But the sum of what it had slept when it was first seen, at most slack, and of what has
+// passed since is then more than all of it: so much is not taken off.
 static void
 shorten(struct kcall *c, int64_t passed, struct timespec *ts)
 {
 	const struct blocking *b = findblocking(c->nr);
 	if (b->timeout == TO_MS) {
 		int64_t ms = (int32_t)c->arg[b->arg];
-		if (ms > 0)
-			c->arg[b->arg] = ms > passed / MS ? (long)(ms - passed / MS) : 0;
+		if (ms > 0 && ms * MS - passed > c->slack)
+			c->arg[b->arg] = (long)(ms - passed / MS);
 		return;
 	}
 	if (b->timeout != TO_SPEC || c->arg[b->arg] == 0)
@@ -256,8 +260,8 @@ shorten(struct kcall *c, int64_t passed, struct timespec *ts)
 	int64_t left = want->tv_sec * SEC + want->tv_nsec - passed;
 	if (want->tv_sec > INT64_MAX / SEC / 2)
 		return; // as good as for ever
-	if (left < 0)
-		left = 0;
+	if (left <= c->slack)
+		return;
 	*ts = (struct timespec){left / SEC, left % SEC};
 	c->arg[b->arg] = (long)ts;
 }

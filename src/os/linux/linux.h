@@ -73,7 +73,7 @@ struct ucontext {
 struct kcall {
 	int32_t nr;
 	bool restart;  // the kernel has backed up to the instruction
-	int64_t since; // ns: it has slept at least since then; 0: not known
+	int64_t since, slack; // ns: it has slept at least since then, and no longer than slack before; 0: not known
 	int64_t done;  // bytes written or read before the signal
 	int64_t arg[6];
 };

@@ -184,15 +184,14 @@ runtime_growsig(void)
 		return;
 	// Blocked here: on this thread the handler could wait for nobody. On other threads it lets
 	// the signal come back until we know whether there is a handler of the program's for it.
-	uint64_t all = ~0ul, old = 0;
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
+	uint64_t old = runtime_sigblock();
 	atomic_store(&growing, 1);
 	for (int32_t sig = 1; sig < NSIG; sig++)
 		if ((flagsof(sig) & SigGrow) != 0 && (taken & BIT(sig)) == 0)
 			takeforgood(sig);
 	forgood = taken;
 	atomic_store(&growing, 0);
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
+	runtime_sigrestore(old);
 }
 
 // ---- for sigqueue.c, which holds its lock ----

@@ -357,6 +357,8 @@ RT0_PANICS_ RT0_API void rt0_panic_value(rt0_value value);
 // Compilers do not know of this return. A function that can return one value only returns it as
 // RT0_RESULT(value), lest its callers know it beforehand. One that never returns by itself has no
 // result to set, and in C++ must be given a way to return (there, panics are not declared noreturn).
+// gcc may move a division whose result is used behind the block only, as in return a / b, behind the
+// deferred calls, where no recovery sees its panic: RT0_RESULT(a / b), or -fnon-call-exceptions.
 // Returns  true; false: there is no panic, it is recovered already, rt0_goexit runs, or the caller
 //          is not the deferred function. (If that one has no unwind table it cannot be told.)
 // Panics   fatal when a function up to the deferring one has no unwind table (compilers make them
@@ -373,7 +375,7 @@ RT0_API void rt0_recover_result_float(double result);
 #define RT0_RESULT(x)                                                                             \
 	__extension__({                                                                           \
 		__typeof__(x) rt0_opaque_ = (x);                                                  \
-		__asm__("" : "+rm"(rt0_opaque_));                                                 \
+		__asm__ volatile("" : "+rm"(rt0_opaque_));                                        \
 		rt0_opaque_;                                                                      \
 	})
 
@@ -475,6 +477,10 @@ rt0_index(int64_t i, size_t n)
 #else
 #if !defined __clang__ && __GNUC__ >= 14
 #define RT0_NO_MISMATCH_ _Pragma("GCC diagnostic ignored \"-Wreturn-mismatch\"")
+#elif !defined __clang__ // without -Wall "ignored" has no effect until the warning has been chosen
+#define RT0_NO_MISMATCH_                                                                          \
+	_Pragma("GCC diagnostic warning \"-Wreturn-type\"")                                       \
+	_Pragma("GCC diagnostic ignored \"-Wreturn-type\"")
 #else
 #define RT0_NO_MISMATCH_
 #endif

@@ -218,6 +218,7 @@ void runtime_stoplockedm(void);
 void runtime_mparkbound(struct m *mp);
 struct m *runtime_mget(void);
 bool runtime_sparem(void);
+void runtime_needtemplate(void);
 void runtime_takebackps(void);
 void runtime_runbound(struct p *pp, struct g *gp);
 void runtime_startlockedm(struct g *gp);
@@ -264,6 +265,7 @@ void runtime_startTheWorld(void);
 // ---- sysmon.c ----
 void runtime_startsysmon(void);
 void runtime_grow(void); // a goroutine's: the rest of the boot, once
+void runtime_growpreempt(void); // the part of it that preemption needs; any thread's with an m
 void runtime_wakesysmon(void);
 
 // ---- preempt.c ----

@@ -36,7 +36,7 @@
 #define LDFLAGS_PURE "-nostdlib -static -Wl,-e,_rt0_amd64_linux -Wl,-z,noseparate-code -Wl,--eh-frame-hdr"
 // Plugins use the runtime of their host: all of the public API, whatever the host itself calls.
 // Linking the archive whole adds 10 KB and no time at start that could be measured.
-#define LDFLAGS_HOSTED "-Wl,--wrap=main -Wl,--export-dynamic-symbol=rt0_*"
+#define LDFLAGS_HOSTED "-Wl,--wrap=main -Wl,--eh-frame-hdr -Wl,--export-dynamic-symbol=rt0_*"
 #define WHOLE "-Wl,--whole-archive"
 #define NOT_WHOLE "-Wl,--no-whole-archive"
 #define LIBS_HOSTED "-lpthread -ldl"

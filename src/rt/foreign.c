@@ -178,8 +178,10 @@ callbackstart(void *arg)
 	struct callback *cb = arg;
 	struct m *mp = cb->mp;
 	struct g *g0 = mp->g0;
-	if (unlikely(!atomic_loadrlx(&sched.sysmonstarted)))
+	if (unlikely(!atomic_loadrlx(&sched.sysmonstarted))) {
+		runtime_growpreempt();
 		runtime_startsysmon(); // it takes a p for us from a goroutine in a long system call
+	}
 	struct g *gp = runtime_newproc1(callbackmain, cb, g0, 0, 0);
 	if (gp == NULL)
 		runtime_throw("out of memory (goroutine for a foreign thread)");

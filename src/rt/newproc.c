@@ -177,7 +177,7 @@ runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
 	}
 	runtime_newqput(gp->m->p, newg);
 	runtime_wakeafterput();
-	if (unlikely(runtime_newqdeep(gp->m->p, NEWQDEEP)) && gp == gp->m->curg && gp->m->locks == 0 && gp->lockedm == NULL)
+	if (unlikely(runtime_newqdeep(gp->m->p, NEWQDEEP)) && gp == gp->m->curg && (gp->m->locks | gp->nopreempt) == 0 && gp->lockedm == NULL)
 		runtime_mcall(runtime_gosched_m);
 	else
 		runtime_preemptpoint(gp);

@@ -514,7 +514,7 @@ rt0_gosched(void)
 bool
 runtime_preemptpoint(struct g *gp)
 {
-	if ((likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8)) || gp->m->locks != 0 || gp != gp->m->curg)
+	if ((likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8)) || (gp->m->locks | gp->nopreempt) != 0 || gp != gp->m->curg)
 		return false;
 	gp->waitreason = waitReasonPreempted;
 	runtime_mcall(runtime_gosched_m);

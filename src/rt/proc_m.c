@@ -344,6 +344,10 @@ runtime_startm(struct p *pp, bool spinning)
 			runtime_throw("startm: negative nmspinning");
 		runtime_unlock(&sched.lock);
 		runtime_runbound(pp, gp);
+		// It does not look for work, as the one that was asked for would have done: the next p
+		// does, as in resetspinning, or goes to the next that is bound.
+		if (spinning)
+			runtime_wakep();
 		releasem(me);
 		return;
 	}
@@ -518,6 +522,7 @@ newmidle(struct m *mp)
 		mp->spinning = false;
 		if (atomic_xadd(&sched.nmspinning, -1) < 0)
 			runtime_throw("newmidle: negative nmspinning");
+		runtime_wakep(); // who has put work on a queue meanwhile has relied on us
 	}
 	runtime_stopm();
 }
@@ -528,22 +533,42 @@ sparestart(void)
 	atomic_storerlx(&sched.sparecoming, 0);
 }
 
+// needtemplate is for who is about to send the first preemption signal.
+void
+runtime_needtemplate(void)
+{
+	if (atomic_loadrlx(&sched.viatemplate) || runtime_hosted == NULL)
+		return;
+	if (!atomic_loadrlx(&sched.havetemplate))
+		startTemplateThread();
+	atomic_storerlx(&sched.viatemplate, 1);
+}
+
 // sparem has an idle m made if there is none; it returns whether there is one. sysmon calls it before it sends a
 // preemption signal. From then on goroutines may be stopped while they hold a lock of the libc's that
 // pthread_create wants: only the template thread makes ms, and may wait for it.
 bool
 runtime_sparem(void)
 {
-	if (!atomic_loadrlx(&sched.viatemplate) && runtime_hosted != NULL) {
-		if (!atomic_loadrlx(&sched.havetemplate))
-			startTemplateThread();
-		atomic_storerlx(&sched.viatemplate, 1);
-	}
 	runtime_lock(&sched.lock);
 	bool have = sched.midle != NULL;
+	// Neither is needed by the program itself, which must not die at its thread limit for them.
+	bool room = runtime_mcount() - atomic_loadrlx(&sched.nmextra) + 1 < sched.maxmcount;
 	runtime_unlock(&sched.lock);
-	if (!have && atomic_xchg(&sched.sparecoming, 1) == 0)
-		runtime_newm(sparestart, NULL, -1);
+	if (!room && !atomic_loadrlx(&sched.havetemplate))
+		return false;
+	runtime_needtemplate();
+	if (have || atomic_xchg(&sched.sparecoming, 1) != 0)
+		return have;
+	int64_t id = -1;
+	runtime_lock(&sched.lock);
+	if (runtime_mcount() - atomic_loadrlx(&sched.nmextra) + 1 < sched.maxmcount)
+		id = mReserveID();
+	runtime_unlock(&sched.lock);
+	if (id >= 0)
+		runtime_newm(sparestart, NULL, id);
+	else
+		atomic_storerlx(&sched.sparecoming, 0); // those stopped take turns; they go on and leave threads
 	return have;
 }
 

@@ -336,7 +336,7 @@ runtime_exitsyscall(void)
 		gp->syscallsp = 0;
 		mp->locks--;
 		// Not by preemptpoint, after which any thread may go on with gp.
-		if (unlikely(atomic_loadrlx(&gp->stackguard0) == STACKPREEMPT) && gp == mp->curg) {
+		if (unlikely(atomic_loadrlx(&gp->stackguard0) == STACKPREEMPT) && gp == mp->curg && gp->nopreempt == 0) {
 			gp->waitreason = waitReasonPreempted;
 			runtime_mcall(exitsyscallyield);
 		}
@@ -434,6 +434,10 @@ static rt0_mutex worldsema;
 void
 runtime_stopTheWorld(void)
 {
+	// Who is stopped may hold a lock that sysmon would want to make the template thread (sparem). The
+	// world of one p, grow's, is stopped without signals.
+	if (sched.gomaxprocs > 1 && atomic_loadrlx(&sched.asyncready))
+		runtime_needtemplate();
 	rt0_mutex_lock(&worldsema);
 	struct g *gp = getg();
 	gp->waitreason = waitReasonStoppingTheWorld;
@@ -451,6 +455,17 @@ void
 runtime_startTheWorld(void)
 {
 	starttheworld(sched.gomaxprocs);
+}
+
+// growpreempt makes preemption by signal possible. A foreign thread that comes in before grow has run
+// calls it too: goroutine 1 may block in a call that nobody has declared, with the only p.
+void
+runtime_growpreempt(void)
+{
+	runtime_lock(&sched.extralock);
+	runtime_growsig();
+	runtime_preemptinit();
+	runtime_unlock(&sched.extralock);
 }
 
 // grow is what the boot leaves for the first go statement (or call from a foreign thread, or
@@ -472,8 +487,7 @@ runtime_grow(void)
 		sched.wantprocs = runtime_oscpulimit(sched.ncpu);
 	if (sched.wantprocs > MAXPROCS)
 		sched.wantprocs = MAXPROCS;
-	runtime_growsig();
-	runtime_preemptinit();
+	runtime_growpreempt();
 	runtime_stopTheWorld();
 	starttheworld(sched.wantprocs);
 	runtime_startsysmon();

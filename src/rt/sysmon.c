@@ -109,7 +109,9 @@ retake(int64_t now, int64_t *next)
 		if (s == Prunning) {
 			// The same goroutine as a tick ago, others wait behind it, and a p is free.
 			uint64_t n = atomic_loadrlx(&pp->nswitch);
-			if (pd->nswitch == n && idle > 0 && !runtime_runqempty(pp)) {
+			// (waiting: or on the global queue. A goroutine is stopped in its handler while a p goes
+			// idle, and nobody is told.)
+			if (pd->nswitch == n && idle > 0 && waiting) {
 				runtime_wakep();
 				did = true;
 			}

@@ -7,7 +7,8 @@
 // backs up to the system call instruction where it can restart it (SA_RESTART), and returns
 // -EINTR where it cannot. The handler finishes the call in both cases, without a p, as if it had
 // been between entersyscall and exitsyscall (preempt.c). The program sees neither the signal nor a
-// short sleep: relative timeouts are shortened by what has passed, interruptedcall and finishcall.
+// short sleep: the kernel goes on with the calls whose end it has kept (restart_syscall); other relative timeouts
+// are shortened by what has passed (shorten).
 //
 // Only calls on the list below are finished here. All can block and do the same when made again.
 #include "../../runtime.h"
@@ -18,12 +19,12 @@ enum {
 	NR_writev = 20, NR_select = 23, NR_pause = 34, NR_nanosleep = 35, NR_connect = 42,
 	NR_accept = 43, NR_sendto = 44, NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47,
 	NR_wait4 = 61, NR_semop = 65, NR_msgsnd = 69, NR_msgrcv = 70, NR_fcntl = 72, NR_flock = 73,
-	NR_fsync = 74, NR_fdatasync = 75, NR_rt_sigtimedwait = 128, NR_futex = 202,
+	NR_fsync = 74, NR_fdatasync = 75, NR_rt_sigtimedwait = 128, NR_rt_sigsuspend = 130, NR_futex = 202,
 	NR_io_getevents = 208, NR_semtimedop = 220, NR_clock_nanosleep = 230, NR_epoll_wait = 232,
 	NR_mq_timedsend = 242, NR_mq_timedreceive = 243, NR_waitid = 247, NR_openat = 257,
 	NR_pselect6 = 270, NR_ppoll = 271, NR_splice = 275, NR_tee = 276, NR_epoll_pwait = 281,
 	NR_accept4 = 288, NR_preadv = 295, NR_pwritev = 296, NR_recvmmsg = 299, NR_sendmmsg = 307,
-	NR_getrandom = 318, NR_copy_file_range = 326, NR_epoll_pwait2 = 441,
+	NR_restart_syscall = 219, NR_getrandom = 318, NR_copy_file_range = 326, NR_epoll_pwait2 = 441,
 	TIMER_ABSTIME = 1, MSG_WAITALL = 0x100, FUTEX_CMD_MASK = 127,
 };
 
@@ -44,7 +45,8 @@ static const struct blocking {
     {NR_nanosleep, TO_SPEC, 0}, {NR_connect, 0, 0}, {NR_accept, 0, 0}, {NR_sendto, 0, 0},
     {NR_recvfrom, 0, 0}, {NR_sendmsg, 0, 0}, {NR_recvmsg, 0, 0}, {NR_wait4, 0, 0}, {NR_semop, 0, 0},
     {NR_msgsnd, 0, 0}, {NR_msgrcv, 0, 0}, {NR_fcntl, 0, 0}, {NR_flock, 0, 0}, {NR_fsync, 0, 0},
-    {NR_fdatasync, 0, 0}, {NR_rt_sigtimedwait, TO_SPEC, 2}, {NR_futex, TO_SPEC, 3},
+    {NR_fdatasync, 0, 0}, {NR_rt_sigtimedwait, TO_SPEC, 2}, {NR_rt_sigsuspend, 0, 0},
+    {NR_futex, TO_SPEC, 3},
     {NR_io_getevents, TO_SPEC, 4}, {NR_semtimedop, TO_SPEC, 3}, {NR_clock_nanosleep, TO_SPEC, 2},
     {NR_epoll_wait, TO_MS, 3}, {NR_mq_timedsend, 0, 0}, {NR_mq_timedreceive, 0, 0},
     {NR_waitid, 0, 0}, {NR_openat, 0, 0}, {NR_pselect6, 0, 0}, {NR_ppoll, 0, 0}, {NR_splice, 0, 0},
@@ -225,7 +227,8 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 	for (int i = 0; i < 6; i++)
 		c->arg[i] = arg[i];
 	// The same sleep that sysmon has seen, and not a later turn of a loop: it would end early.
-	c->since = rec->since != 0 && rec->nr == c->nr && ownsleeps() == rec->nvcsw ? rec->since : 0;
+	// What kernelresumes needs no proof.
+	c->since = !c->restart && rec->since != 0 && rec->nr == c->nr && ownsleeps() == rec->nvcsw ? rec->since : 0;
 	c->slack = rec->slack;
 	return true;
 }
@@ -266,6 +269,25 @@ shorten(struct kcall *c, int64_t passed, struct timespec *ts)
 	c->arg[b->arg] = (long)ts;
 }
 
+// kernelresumes tells whether the kernel itself knows when the interrupted call is to end, and goes on with it by
+// restart_syscall until this handler returns: exact, whichever turn of a loop it was.
+static bool
+kernelresumes(const struct kcall *c)
+{
+	if (c->restart)
+		return false;
+	switch (c->nr) {
+	case NR_poll:
+	case NR_nanosleep:
+		return true;
+	case NR_clock_nanosleep:
+		return (c->arg[1] & TIMER_ABSTIME) == 0;
+	case NR_futex:
+		return (c->arg[1] & FUTEX_CMD_MASK) == 0 && c->arg[3] != 0;
+	}
+	return false;
+}
+
 // finishcall makes the call to its end, with the signal mask of the interrupted code, and returns what
 // the program shall see. No p is held.
 long
@@ -273,10 +295,14 @@ runtime_finishcall(struct kcall *c, const uint64_t *mask)
 {
 	struct timespec ts;
 	uint64_t handler, open = *mask | 1ul << (SIGURG - 1);
-	shorten(c, c->since != 0 ? runtime_nanotime() - c->since : 0, &ts);
+	long r = -ENOSYS;
 	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&open, (long)&handler, 8, 0, 0);
-	long r;
-	for (;;) {
+	if (kernelresumes(c))
+		r = runtime_syscall6(NR_restart_syscall, 0, 0, 0, 0, 0, 0);
+	bool done = r != -ENOSYS && r != -EPERM; // a filter may forbid it
+	if (!done)
+		shorten(c, c->since != 0 ? runtime_nanotime() - c->since : 0, &ts);
+	while (!done) {
 		r = runtime_syscall6(c->nr, c->arg[0], c->arg[1] + c->done, c->arg[2] - c->done, c->arg[3], c->arg[4], c->arg[5]);
 		if (c->done == 0)
 			break;

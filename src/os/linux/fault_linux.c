@@ -59,13 +59,15 @@ runtime_sigfault(struct sigpanicinfo *si, struct g *gp, struct ucontext *ctx)
 	uintptr_t pc = r->rip, sp = r->rsp;
 	bool mine = gp == mp->curg && gp != mp->g0 && mp->p != NULL && mp->locks == 0 && mp->mallocing == 0 && mp->throwing == 0 &&
 		    mp->dying == 0 && runtime_readgstatus(gp) == Grunning && sp < s.hi && sp > s.lo + PANICROOM;
-	if (mine && r->trapno == TRAP_PF && (r->err & IFETCH) != 0 && (sp & 7) == 0) {
+	bool call = mine && r->trapno == TRAP_PF && (r->err & IFETCH) != 0 && (sp & 7) == 0;
+	if (call) {
 		// A call of a function that is not there: it happened in the caller, whose call is just
 		// before the return address.
 		pc = *(uintptr_t *)sp - 1;
 		sp += 8;
 	}
-	bool ours = pc >= (uintptr_t)__start_rt0_text && pc < (uintptr_t)__stop_rt0_text;
+	// What the runtime calls is the program's, and may panic.
+	bool ours = !call && pc >= (uintptr_t)__start_rt0_text && pc < (uintptr_t)__stop_rt0_text;
 	bool libc = runtime_pcowner(pc, name) == PC_LIBRARY && islibc(name);
 	if (!mine || ours || libc || !ispanic(si, gp)) {
 		if (ours)

@@ -135,7 +135,7 @@ RT0_API void rt0_exitsyscall(void);
 
 // ---- Preemption ----------------------------------------------------------------------------
 
-// A goroutine that runs for 10 ms (GODEBUG=preemptms=N) while others wait loses the processor, wherever
+// A goroutine that runs for 10 ms (GODEBUG=preemptms=N, N > 0) while others wait loses the processor, wherever
 // it is: in a loop that calls nothing, or inside the libc. It stays on its kernel thread meanwhile,
 // as if the kernel had run another thread, so locks, errno and thread-locals of the C code stay true.
 // A goroutine that sleeps in a system call which nobody has declared (read, sleep, the futex of a
@@ -341,7 +341,8 @@ typedef struct rt0_value {
 // one of them recovers, the panic ends as rt0_recover says. When none does, "panic: VALUE" and a
 // traceback are printed, nested panics in order, "[recovered]" behind those that were, and the
 // program ends with status 2. A fault (SIGSEGV, SIGBUS, SIGFPE) in the program's code is a panic
-// with a runtime error; in a libc, in the runtime or on a thread without a goroutine it is fatal.
+// with a runtime error; in a libc, in the runtime or on a thread without a goroutine it is fatal. In
+// library mode faults are the host program's.
 // Panics   between rt0_entersyscall and rt0_exitsyscall: fatal.
 // Context  goroutine. On a thread that is none: prints and ends the program.
 RT0_PANICS_ RT0_API void rt0_panic(const char *value);
@@ -358,7 +359,7 @@ RT0_PANICS_ RT0_API void rt0_panic_value(rt0_value value);
 // RT0_RESULT(value), lest its callers know it beforehand. One that never returns by itself has no
 // result to set, and in C++ must be given a way to return (there, panics are not declared noreturn).
 // gcc may move a division whose result is used behind the block only, as in return a / b, behind the
-// deferred calls, where no recovery sees its panic: RT0_RESULT(a / b), or -fnon-call-exceptions.
+// deferred calls, where no recovery sees its panic: write return RT0_RESULT(a / b).
 // Returns  true; false: there is no panic, it is recovered already, rt0_goexit runs, or the caller
 //          is not the deferred function. (If that one has no unwind table it cannot be told.)
 // Panics   fatal when a function up to the deferring one has no unwind table (compilers make them
@@ -369,7 +370,7 @@ RT0_API bool rt0_recover(rt0_value *value);
 // After rt0_recover, and in the same deferred function: what the deferring function returns. Not
 // for functions that return a struct in memory or a long double: give those a pointer.
 RT0_API void rt0_recover_result(int64_t result); // integers and pointers
-RT0_API void rt0_recover_result_float(double result);
+RT0_API void rt0_recover_result_float(double result); // of a function that returns double, not float
 
 // return RT0_RESULT(true): the value, which the compiler cannot see through. For scalars.
 #define RT0_RESULT(x)                                                                             \
@@ -693,7 +694,7 @@ RT0_API int rt0_stop(void);
 // SIGTRAP, SIGSTKFLT, SIGSYS, and SIGSEGV, SIGBUS, SIGFPE sent by kill, print all goroutines and exit
 // with status 2. A write to a broken pipe ends the program by SIGPIPE if it was to descriptor 1 or
 // 2; to any other it fails with EPIPE only. SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT stop and go on. All
-// others are caught and do nothing (from the first go statement on).
+// others are caught and do nothing. SIGTRAP, SIGSTKFLT, SIGSYS and the last kind: from the first go statement on.
 // What was ignored at start stays so, SIGQUIT excepted, and so does a handler that was there; sigaction
 // in the program replaces rt0's handlers. Its own must have SA_ONSTACK, or run on goroutines' stacks.
 // Signals that were blocked at start stay blocked on all threads of rt0, but for those that notify

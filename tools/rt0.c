@@ -141,14 +141,19 @@ hassuffix(const char *s, const char *suffix)
 	return n >= m && strcmp(s + n - m, suffix) == 0;
 }
 
+static bool cplusplus; // there is a source in C++
+
 static bool
 issource(const char *s)
 {
 	static const char *const suffixes[] = {
-	    ".c", ".S", ".s", ".i", ".o", ".a", ".so", ".cc", ".cpp", ".cxx"};
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-		if (hassuffix(s, suffixes[i]))
+	    ".cc", ".cpp", ".cxx", ".c", ".S", ".s", ".i", ".o", ".a", ".so"};
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+		if (hassuffix(s, suffixes[i])) {
+			cplusplus |= i < 3;
 			return true;
+		}
+	}
 	return false;
 }
 
@@ -159,14 +164,14 @@ basename_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-// compiler is RT0_CC, else CC, else cc.
+// compiler is RT0_CC, else CC (CXX if there is C++ to compile), else cc (c++).
 static const char *
 compiler(void)
 {
 	const char *cc = getenv("RT0_CC");
 	if (!cc || !cc[0])
-		cc = getenv("CC");
-	return cc && cc[strspn(cc, " \t\n")] ? cc : "cc";
+		cc = getenv(cplusplus ? "CXX" : "CC");
+	return cc && cc[strspn(cc, " \t\n")] ? cc : cplusplus ? "c++" : "cc";
 }
 
 // locate sets include, lib, mainobj and pureobj.
@@ -221,7 +226,8 @@ parse(struct job *j, const char *command, int argc, char **argv)
 			break;
 		}
 		if (a[0] != '-' || a[1] == 0) {
-			if (run && !issource(a) && j->name)
+			bool source = issource(a);
+			if (run && !source && j->name)
 				break;
 			struct stat st;
 			if (stat(a, &st) < 0)
@@ -521,7 +527,7 @@ static const struct command {
 	"    -show   print the compiler's command line\n"
 	"\n"
 	"Other flags before the first source go to the compiler: -O0 -DNAME -Wall -lm ...\n"
-	"The compiler is $RT0_CC, else $CC, else cc. TMPDIR says where temporary files go.\n"
+	"The compiler is $RT0_CC, else $CC, else cc ($CXX, c++ for C++). TMPDIR says where temporary files go.\n"
 	"\n"
 	"    rt0 run examples/wordfreq.c -j 4 /usr/share/common-licenses\n"},
     {"build",
@@ -537,7 +543,7 @@ static const struct command {
 	"    -show     print the compiler's command line\n"
 	"\n"
 	"All other flags go to the compiler, behind the default " CFLAGS_ALL ";\n"
-	"-c, -S and -E do not link. The compiler is $RT0_CC, else $CC, else cc.\n"
+	"-c, -S and -E do not link. The compiler is $RT0_CC, else $CC, else cc ($CXX, c++ for C++).\n"
 	"\n"
 	"    rt0 build -O3 -o app main.c util.c -lm\n"},
     {"env",

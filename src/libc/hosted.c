@@ -90,7 +90,13 @@ open_plugin(const char *path, const char **err)
 
 extern char **environ;
 
-static const struct hostedops ops = {thread_start, open_plugin, thread_bind};
+#ifdef __GLIBC__
+enum { SIGCANCEL = 32 };
+#else
+enum { SIGCANCEL = 33 }; // musl
+#endif
+
+static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL};
 
 int
 rt0_plugin_open(const char *path, void **handle)

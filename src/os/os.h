@@ -99,6 +99,7 @@ struct hostedops {
 	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // 0 or -errno; sets mp->thread
 	void *(*dlopen)(const char *path, const char **err);
 	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno
+	int32_t sigcancel; // the signal by which the libc cancels a thread
 };
 extern const struct hostedops *runtime_hosted; // NULL: pure
 #endif

@@ -550,6 +550,10 @@ runtime_needtemplate(void)
 bool
 runtime_sparem(void)
 {
+	// Nothing is sent in library mode, where rt0_stop could not wait for a thread that the template
+	// thread, on its way out, does not make any more.
+	if (!atomic_loadrlx(&sched.asyncready))
+		return false;
 	runtime_lock(&sched.lock);
 	bool have = sched.midle != NULL;
 	// Neither is needed by the program itself, which must not die at its thread limit for them.

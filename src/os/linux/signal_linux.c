@@ -126,6 +126,10 @@ setaction(int32_t sig, uintptr_t handler, struct sigaction *old)
 	    .restorer = (uintptr_t)runtime_sigreturn,
 	    .mask = (FAULTS & BIT(sig)) != 0 ? ~LIBCSIGS : ~(FAULTS | LIBCSIGS),
 	};
+	// A foreign thread must not be cancelled where it waits for its p in the handler. The call that is
+	// finished there opens it again.
+	if (sig == SIGURG && runtime_hosted != NULL)
+		sa.mask |= BIT(runtime_hosted->sigcancel);
 	return sys4(SYS_rt_sigaction, sig, &sa, old, 8);
 }
 

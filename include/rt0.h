@@ -140,6 +140,7 @@ RT0_API void rt0_exitsyscall(void);
 // as if the kernel had run another thread, so locks, errno and thread-locals of the C code stay true.
 // A goroutine that sleeps in a system call which nobody has declared (read, sleep, the futex of a
 // pthread_mutex) loses it after about 1 ms, and the call is finished: no EINTR, no short sleep.
+// A signal handler of the program's must not jump out of such a call (siglongjmp).
 // The signal used is SIGURG. GODEBUG=asyncpreemptoff=1 leaves only the calls of rt0 as places to
 // give way, and so does library mode, where signals are the host program's.
 

@@ -217,6 +217,9 @@ printpanics(struct panic *p, char (*texts)[TEXTSIZE])
 			text = "(...)";
 		else
 			rt0_value_text(&q->value, buf, sizeof buf);
+		char first; // a value that is no string must not end the report
+		if (text != NULL && !runtime_saferead(&first, (uintptr_t)text, 1))
+			text = "(unreadable)";
 		runtime_print("%spanic: %s%s\n", nested ? "\t" : "", text != NULL ? text : "", q->recovered ? " [recovered]" : "");
 		nested = true;
 	}

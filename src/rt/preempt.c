@@ -402,6 +402,7 @@ gopreempt_m(struct g *gp)
 	gp->m = NULL;
 	runtime_globrunqput(gp);
 	runtime_unlock(&sched.lock);
+	atomic_storerlx(&mp->p->oldest, 2); // not the global queue first, which would give gp back: the deque's turn
 	return runtime_schedule();
 }
 

@@ -56,6 +56,8 @@ runtime_forkchild(void)
 {
 	static struct p spare; // for who has forked while its p was in other hands
 	struct g *gp = getg();
+	// First: until procid is ours the handler knows us for a child that receives nothing.
+	runtime_sigforked();
 	if (gp != NULL) {
 		struct m *mp = gp->m;
 		mp->procid = runtime_gettid();
@@ -82,6 +84,5 @@ runtime_forkchild(void)
 	sched.npidle = 0;
 	sched.sysmonwait = 0;
 	sched.asyncready = 0; // nobody sends any more
-	runtime_sigforked();
 	runtime_forkpanic();
 }

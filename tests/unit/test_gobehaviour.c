@@ -255,6 +255,7 @@ write_for_ever(void *arg)
 
 TEST_T(undeclared_short_calls_share_with_a_sleep, 30000)
 {
+	NOT_UNDER_TSAN();
 	struct loop l = {.fd = open("/dev/null", O_WRONLY)};
 	CHECK(l.fd >= 0);
 	rt0_gomaxprocs(1);

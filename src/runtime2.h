@@ -259,7 +259,8 @@ struct schedt {
 	struct gqueue runq; // the global queue
 	struct gqueue boundq; // runnable goroutines whose thread waits for a p (preempt.c, exitsyscall)
 	int32_t nbound;     // of those; written under lock, read anywhere
-	int32_t nstopped, maxstopped; // goroutines stopped in the handler
+	int32_t nstopped;   // atomic: goroutines stopped in the handler
+	int32_t maxstopped; // the most there have been
 	int64_t lastgrow;   // ns, when one more than the cap was last stopped
 	bool boundfirst;    // globrunqget: the other queue's turn
 	uint64_t nstops, ninthread; // counters of schedtrace

@@ -9,7 +9,7 @@
 //                      pc (all code of the core is in section rt0_text) and by m.locks.
 //   in C code          which may hold a lock of the libc or the address of a thread-local in a register.
 //                      The goroutine STAYS ON ITS THREAD: the handler gives the p to another m and
-//                      sleeps until somebody brings one back (stopm below: "KLT-switching", Shiina et
+//                      sleeps until somebody brings one back (stophere: "KLT-switching", Shiina et
 //                      al., PPoPP 2021). To the C code it looks as if the kernel had run another
 //                      thread for a while.
 //   in a system call   that nobody has declared. The p is given up as by entersyscall and the call is
@@ -100,7 +100,8 @@ preemptM(struct m *mp, bool have, const struct sysmontick *pd)
 }
 
 // preemptone asks the goroutine that pp runs to give way, by signal too if async; have: as for preemptM;
-// pd: what sysmon knows of the thread, or NULL. It may come too late or hit the next one: harmless, the handler looks at stackguard0, which execute resets.
+// pd: what sysmon knows of the thread, or NULL. It may come too late or hit the next one: harmless, the
+// handler looks at stackguard0, which execute resets.
 bool
 runtime_preemptone(struct p *pp, bool async, bool have, const struct sysmontick *pd)
 {
@@ -202,10 +203,10 @@ handto(struct p *pp)
 	if (sched.nbound > 0) {
 		bool turn = true;
 		if (fresh && sched.midle != NULL) {
-			int64_t now = runtime_nanotime();
 			pp->boundturn = !pp->boundturn;
 			turn = pp->boundturn;
-			if (sched.nstopped >= stoppedcap) {
+			if (atomic_loadrlx(&sched.nstopped) >= stoppedcap) {
+				int64_t now = runtime_nanotime();
 				turn = now - sched.lastgrow < runtime_slice();
 				if (!turn)
 					sched.lastgrow = now;
@@ -227,10 +228,7 @@ static void
 waitturn(struct g *gp, struct m *mp, bool bound)
 {
 	runtime_mparkbound(mp);
-	if (!bound) {
-		gp->lockedm = NULL;
-		mp->lockedg = NULL;
-	}
+	runtime_unbind(mp, gp, bound);
 	gp->asyncstop = 0;
 	runtime_runagain(mp, gp);
 	setg(gp);
@@ -265,9 +263,9 @@ stophere(struct g *gp, struct m *mp, const struct sigcontext *r)
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	bool bound = runtime_boundput(mp, gp);
-	sched.nstopped++;
-	if (sched.nstopped > sched.maxstopped)
-		sched.maxstopped = sched.nstopped;
+	int32_t n = atomic_xadd(&sched.nstopped, 1);
+	if (n > sched.maxstopped)
+		sched.maxstopped = n;
 	sched.nstops++;
 	runtime_releasep();
 	sched.nmidlelocked++; // us
@@ -286,9 +284,7 @@ stophere(struct g *gp, struct m *mp, const struct sigcontext *r)
 	if (to != NULL)
 		runtime_notewakeup(&to->park);
 	waitturn(gp, mp, bound);
-	runtime_lock(&sched.lock);
-	sched.nstopped--;
-	runtime_unlock(&sched.lock);
+	atomic_xadd(&sched.nstopped, -1);
 }
 
 // finishblocked does what RT0_BLOCKING around the interrupted system call would have done.
@@ -330,13 +326,12 @@ doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	struct m *mp = runtime_tls_m;
 	struct sigcontext *r = &ctx->mcontext;
 	struct kcall call;
-	struct blockedcall seen;
+	struct blockedcall seen = {0};
 	// A child between vfork and exec shares our memory, this thread's control block too. What tgkill sends
 	// to this thread does not reach it; anything else is asked for by a system call.
 	if (mp == NULL || ((info->code != SI_TKILL || (int32_t)info->addr != sched.pid) && mp->procid != runtime_gettid()))
 		return;
 	bool ours = false;
-	seen = (struct blockedcall){0};
 	// Acquire: pairs with preemptM. 1: its record is being written, and its signal comes later.
 	if (atomic_loadacq(&mp->signalpending) == 2) {
 		seen = mp->blockedcall;
@@ -349,7 +344,7 @@ doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	// forbidden or the call was declared. One that is about to run needs help only to lose its p.
 	bool want = wantAsyncPreempt(gp), declared = atomic_loadrlx(&gp->atomicstatus) == Gsyscall;
 	if (declared)
-		seen.valid = false, seen.since = 0; // of an earlier call
+		seen = (struct blockedcall){0}; // of an earlier call
 	if (runtime_interruptedcall(r, &seen, ours, &call)) {
 		if (declared && !call.restart)
 			r->rax = (uint64_t)runtime_finishcall(&call, &ctx->sigmask);
@@ -417,9 +412,13 @@ runtime_asyncPreempt2(void)
 
 // ---- start ----
 
+// xsaveinit asks how much asyncPreempt has to save. Each cpuid traps in a virtual machine, some microseconds: only
+// for who may be switched in its thread, and before it may. Idempotent: any number of threads may ask.
 static void
 xsaveinit(void)
 {
+	if (atomic_loadacq(&runtime_xsavemask) != 0) // pairs with the release below
+		return;
 	uint32_t a = 0, b, c = 0, d = 0, lo, hi;
 	__asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
 	if ((c >> 27 & 1) == 0) // OSXSAVE
@@ -435,20 +434,22 @@ xsaveinit(void)
 		if (size < (uint64_t)a + b)
 			size = (uint64_t)a + b;
 	}
-	runtime_xsavesize = (size + 63) & ~63ul;
-	runtime_xsavemask = mask;
+	// A goroutine that may be switched has called us before: it sees both, or both as they were.
+	atomic_storerlx(&runtime_xsavesize, (size + 63) & ~63ul);
+	atomic_storerel(&runtime_xsavemask, mask);
 }
 
 // preemptinit lets requests be sent, once growsig has taken SIGURG: one that nobody hears would be the last
-// to its m (signalpending). Not in library mode, where signals are the host program's. Everything but faults is blocked
-// while a goroutine is stopped: a handler of the program's that ran on its thread would run without a
-// p, and might jump out.
+// to its m (signalpending). Not in library mode, where signals are the host program's. Everything but
+// faults is blocked while a goroutine is stopped: a handler of the program's that ran on its thread
+// would run without a p, and might jump out.
 void
 runtime_preemptinit(void)
 {
 	if (sched.islibrary || debug.asyncpreemptoff != 0 || atomic_loadrlx(&sched.asyncready))
 		return;
-	xsaveinit();
+	if (runtime_hosted == NULL) // all of it is switched in its thread
+		xsaveinit();
 	if (nopreempt.hi == 0) { // linked without the shared library: what the program has is ours to see
 		nopreempt.lo = (uintptr_t)__start_rt0_nopreempt;
 		nopreempt.hi = (uintptr_t)__stop_rt0_nopreempt;
@@ -491,8 +492,10 @@ void
 rt0_preempt_inthread_begin(void)
 {
 	struct g *gp = getg();
-	if (gp != NULL)
-		gp->inthread++;
+	if (gp == NULL)
+		return;
+	xsaveinit();
+	gp->inthread++;
 }
 
 void

@@ -544,9 +544,9 @@ runtime_needtemplate(void)
 	atomic_storerlx(&sched.viatemplate, 1);
 }
 
-// sparem has an idle m made if there is none; it returns whether there is one. sysmon calls it before it sends a
-// preemption signal. From then on goroutines may be stopped while they hold a lock of the libc's that
-// pthread_create wants: only the template thread makes ms, and may wait for it.
+// sparem has an idle m made if there is none; it returns whether there is one. sysmon calls it before
+// it sends a preemption signal. From then on goroutines may be stopped while they hold a lock of the
+// libc's that pthread_create wants: only the template thread makes ms, and may wait for it.
 bool
 runtime_sparem(void)
 {
@@ -554,30 +554,25 @@ runtime_sparem(void)
 	// thread, on its way out, does not make any more.
 	if (!atomic_loadrlx(&sched.asyncready))
 		return false;
+	int64_t id = -1;
 	runtime_lock(&sched.lock);
 	bool have = sched.midle != NULL;
-	// Neither is needed by the program itself, which must not die at its thread limit for them.
+	// For the spare one and, the first time, the template thread. Neither is needed by the program
+	// itself, which must not die at its thread limit for them: those stopped take turns then.
 	bool room = runtime_mcount() - atomic_loadrlx(&sched.nmextra) + 1 < sched.maxmcount;
+	if (!have && room && atomic_xchg(&sched.sparecoming, 1) == 0)
+		id = mReserveID();
 	runtime_unlock(&sched.lock);
 	if (!room && !atomic_loadrlx(&sched.havetemplate))
 		return false;
 	runtime_needtemplate();
-	if (have || atomic_xchg(&sched.sparecoming, 1) != 0)
-		return have;
-	int64_t id = -1;
-	runtime_lock(&sched.lock);
-	if (runtime_mcount() - atomic_loadrlx(&sched.nmextra) + 1 < sched.maxmcount)
-		id = mReserveID();
-	runtime_unlock(&sched.lock);
 	if (id >= 0)
 		runtime_newm(sparestart, NULL, id);
-	else
-		atomic_storerlx(&sched.sparecoming, 0); // those stopped take turns; they go on and leave threads
 	return have;
 }
 
-// takebackps takes the ps back that wait for threads being made, if goroutines wait that have a thread: one
-// of those may hold the lock that the making waits for.
+// takebackps takes a p back that waits for a thread being made, if goroutines wait that have a thread:
+// one of those may hold the lock that the making waits for.
 void
 runtime_takebackps(void)
 {

@@ -246,34 +246,12 @@ runtime_exitsyscallfast(struct m *mp)
 	return true;
 }
 
-// boundput puts gp on the bound queue: only this m can run it. It returns whether gp was bound before.
-bool
-runtime_boundput(struct m *mp, struct g *gp)
-{
-	HELD(&sched.lock);
-	bool bound = gp->lockedm != NULL;
-	gp->lockedm = mp;
-	mp->lockedg = gp;
-	gp->schedlink = NULL;
-	if (sched.boundq.tail != NULL)
-		sched.boundq.tail->schedlink = gp;
-	else
-		sched.boundq.head = gp;
-	sched.boundq.tail = gp;
-	atomic_storerlx(&sched.nbound, sched.nbound + 1);
-	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
-	return bound;
-}
-
 // waitbound, after boundput: this m sleeps until it is gp's turn.
 static void
 waitbound(struct m *mp, struct g *gp, bool bound)
 {
 	runtime_stoplockedm();
-	if (!bound) {
-		gp->lockedm = NULL;
-		mp->lockedg = NULL;
-	}
+	runtime_unbind(mp, gp, bound);
 }
 
 struct g *
@@ -457,14 +435,18 @@ runtime_startTheWorld(void)
 	starttheworld(sched.gomaxprocs);
 }
 
-// growpreempt makes preemption by signal possible. A foreign thread that comes in before grow has run
-// calls it too: goroutine 1 may block in a call that nobody has declared, with the only p.
+// growpreempt makes preemption by signal possible, once. A foreign thread that comes in before grow has
+// run calls it too: goroutine 1 may block in a call that nobody has declared, with the only p.
 void
 runtime_growpreempt(void)
 {
+	static bool done; // extralock
 	runtime_lock(&sched.extralock);
-	runtime_growsig();
-	runtime_preemptinit();
+	if (!done) {
+		done = true;
+		runtime_growsig();
+		runtime_preemptinit();
+	}
 	runtime_unlock(&sched.extralock);
 }
 

@@ -24,6 +24,32 @@
 // tick later while the same goroutine runs. models/runnext.pml shows that nothing stays behind.
 #include "../runtime.h"
 
+// ---- lists of goroutines, linked by schedlink; the owner's or under its lock ----
+
+static inline void
+gqueueput(struct gqueue *q, struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (q->tail != NULL)
+		q->tail->schedlink = gp;
+	else
+		q->head = gp;
+	q->tail = gp;
+}
+
+// gqueueget takes the oldest; there is one.
+static inline struct g *
+gqueueget(struct gqueue *q)
+{
+	struct g *gp = q->head;
+	q->head = gp->schedlink;
+	if (q->head == NULL)
+		q->tail = NULL;
+	return gp;
+}
+
+// ---- the queues of a P ----
+
 // runqputslow moves half of the full ring and gp to the global queue. Owner only.
 static bool
 runqputslow(struct p *pp, struct g *gp, uint32_t h, uint32_t t)
@@ -110,12 +136,7 @@ newqputslow(struct p *pp)
 		struct g *gp = newqsteal(pp, &retry);
 		if (gp == NULL)
 			break; // thieves make room as well
-		gp->schedlink = NULL;
-		if (q.tail != NULL)
-			q.tail->schedlink = gp;
-		else
-			q.head = gp;
-		q.tail = gp;
+		gqueueput(&q, gp);
 	}
 	if (n == 0)
 		return;
@@ -329,12 +350,7 @@ runtime_runqdrain(struct p *pp)
 	int32_t n = 0;
 	bool inherit;
 	for (struct g *gp; (gp = runtime_runqget(pp, &inherit)) != NULL; n++) {
-		gp->schedlink = NULL;
-		if (q.tail != NULL)
-			q.tail->schedlink = gp;
-		else
-			q.head = gp;
-		q.tail = gp;
+		gqueueput(&q, gp);
 	}
 	if (n > 0)
 		runtime_globrunqputbatch(&q, n);
@@ -346,12 +362,7 @@ void
 runtime_globrunqput(struct g *gp)
 {
 	HELD(&sched.lock);
-	gp->schedlink = NULL;
-	if (sched.runq.tail != NULL)
-		sched.runq.tail->schedlink = gp;
-	else
-		sched.runq.head = gp;
-	sched.runq.tail = gp;
+	gqueueput(&sched.runq, gp);
 	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
 }
 
@@ -368,8 +379,9 @@ runtime_globrunqputbatch(struct gqueue *q, int32_t n)
 	atomic_storerlx(&sched.runqsize, sched.runqsize + n);
 }
 
-// globrunqget takes one to run: from the bound queue by turns, or else with pp's fair share of the rest (at most max in all, 0: no limit but
-// the share) onto pp's ring. A bound one's thread must run it (schedule).
+// globrunqget takes one to run: from the bound queue by turns, or else with pp's fair share of the rest
+// (at most max in all, 0: no limit but the share) onto pp's ring. A bound one's thread must run it
+// (schedule).
 struct g *
 runtime_globrunqget(struct p *pp, int32_t max)
 {
@@ -392,10 +404,7 @@ runtime_globrunqget(struct p *pp, int32_t max)
 	atomic_storerlx(&sched.runqsize, sched.runqsize - n);
 	struct g *first = NULL;
 	for (int32_t i = 0; i < n; i++) {
-		struct g *gp = sched.runq.head;
-		sched.runq.head = gp->schedlink;
-		if (sched.runq.head == NULL)
-			sched.runq.tail = NULL;
+		struct g *gp = gqueueget(&sched.runq);
 		if (first == NULL) {
 			first = gp;
 			continue;
@@ -406,15 +415,37 @@ runtime_globrunqget(struct p *pp, int32_t max)
 	return first;
 }
 
+// boundput puts gp on the bound queue: only mp can run it, until unbind. It returns whether gp was bound
+// before.
+bool
+runtime_boundput(struct m *mp, struct g *gp)
+{
+	HELD(&sched.lock);
+	bool bound = gp->lockedm != NULL;
+	gp->lockedm = mp;
+	mp->lockedg = gp;
+	gqueueput(&sched.boundq, gp);
+	atomic_storerlx(&sched.nbound, sched.nbound + 1);
+	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
+	return bound;
+}
+
+// unbind undoes boundput, when gp has its p: it is mp's, and nobody looks.
+void
+runtime_unbind(struct m *mp, struct g *gp, bool bound)
+{
+	if (bound)
+		return;
+	gp->lockedm = NULL;
+	mp->lockedg = NULL;
+}
+
 // boundget takes the goroutine whose thread has waited longest for a p.
 struct g *
 runtime_boundget(void)
 {
 	HELD(&sched.lock);
-	struct g *gp = sched.boundq.head;
-	sched.boundq.head = gp->schedlink;
-	if (sched.boundq.head == NULL)
-		sched.boundq.tail = NULL;
+	struct g *gp = gqueueget(&sched.boundq);
 	atomic_storerlx(&sched.nbound, sched.nbound - 1);
 	atomic_storerlx(&sched.runqsize, sched.runqsize - 1);
 	return gp;

@@ -3,7 +3,7 @@
 //
 // sysmon runs without a p. It sleeps 20 µs between looks, after 50 looks that found nothing twice as
 // long each time, at most 10 ms; not at all while every p is idle. It takes back the ps of ms that
-// are long in system calls, asks goroutines that run for more than 10 ms to give way, wakes a p
+// are long in system calls, declared or not, asks goroutines that run for more than 10 ms to give way, wakes a p
 // for what the runnext-only dance (runq.c) left lying, gives pages of dead stacks back, and
 // prints schedtrace.
 //
@@ -11,6 +11,7 @@
 #include "../runtime.h"
 
 static const int64_t blockedcheckns = MS / 4;
+static const int64_t retryns = MS / 10;
 static const int64_t scavengeperiod = SEC;
 
 // wakesysmon ends a long sleep of sysmon's.
@@ -101,7 +102,7 @@ retake(int64_t now, int64_t *next)
 			if (slice || asleep) {
 				bool spare = runtime_sparem();
 				runtime_preemptone(pp, true, slice && (spare || atomic_loadrlx(&sched.nbound) > 0), pd);
-				*next = now;
+				*next = now + retryns; // it may be where it cannot be stopped
 			} else if (*next > pd->schedwhen + slicens) {
 				*next = pd->schedwhen + slicens;
 			}

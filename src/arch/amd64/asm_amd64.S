@@ -4,20 +4,10 @@
 // The switch is built so that calls and returns stay paired: mcall calls fn, fn RETURNS the next
 // goroutine, and mcall's own ret resumes it. The processor predicts returns by pairing; a
 // scheduler that never returns (as Go's) mispredicts several of them at every switch.
+#include "asm.h"
 #include "asm_offsets.h"
 
 #define GETG_OFF(reg) movq runtime_tls_g@gottpoff(%rip), reg
-
-.macro FUNC name
-	.p2align 4
-	.globl \name
-	.hidden \name
-	.type \name, @function
-\name:
-.endm
-.macro ENDFUNC name
-	.size \name, . - \name
-.endm
 
 // SAVEFRAME pushes the frame of asm_offsets.h: what a C function must find unchanged when a call of it
 // returns, the floating-point modes too. LOADFRAME is at such a frame, restores it and returns.
@@ -71,7 +61,6 @@
 // gp->sched.sp, calls fn(gp) on g0's stack, runs the goroutine that fn returns. Returns when
 // somebody runs gp again, perhaps on another thread. Clobbers what a call clobbers.
 FUNC runtime_mcall
-	.cfi_startproc
 	SAVEFRAME
 	GETG_OFF(%r13)
 	movq	%fs:(%r13), %r12
@@ -116,19 +105,16 @@ FUNC runtime_mcall
 	call	runtime_sanafter
 #endif
 	LOADFRAME
-	.cfi_endproc
 ENDFUNC runtime_mcall
 
 // void runtime_jump(struct g *to)	noreturn
 // in: rdi = to. swtch that saves nothing, for a goroutine that has ended.
 FUNC runtime_jump
-	.cfi_startproc
 	.cfi_undefined rip
 	GETG_OFF(%rax)
 	movq	G_SCHED_SP(%rdi), %rsp
 	movq	%rdi, %fs:(%rax)
 	jmp	.Lrestore
-	.cfi_endproc
 ENDFUNC runtime_jump
 
 // void runtime_swtch(struct g *from, struct g *to, uint32_t *word)
@@ -136,7 +122,6 @@ ENDFUNC runtime_jump
 // without g0 (proc.c, "Direct switch"). *word becomes 0 when from is saved and off its stack: a
 // release store, after which another thread may run from. Returns when somebody runs from again.
 FUNC runtime_swtch
-	.cfi_startproc
 	SAVEFRAME
 	GETG_OFF(%rax)
 	movq	%rsp, G_SCHED_SP(%rdi)
@@ -161,26 +146,22 @@ FUNC runtime_swtch
 	xorl	%ebp, %ebp
 	addq	$FRAME_SIZE, %rsp
 	jmp	runtime_gostart
-	.cfi_endproc
 ENDFUNC runtime_swtch
 
 // void runtime_gogo(struct g *gp)	noreturn
 // in: rdi = gp, on g0. The first goroutine that a thread runs; later ones come out of mcall.
 FUNC runtime_gogo
-	.cfi_startproc
 	.cfi_undefined rip
 	GETG_OFF(%r13)
 	movq	%fs:(%r13), %rbx
 	movq	%rdi, %r12
 	andq	$-16, %rsp
 	jmp	.Lresume
-	.cfi_endproc
 ENDFUNC runtime_gogo
 
 // Where newproc1 makes a goroutine begin: rbx = fn, r12 = arg, rsp 16-byte aligned, rbp 0 (ends
 // the frame chain). fn returns into runtime_goexit.
 FUNC runtime_gostart
-	.cfi_startproc
 	.cfi_undefined rip
 	movq	%r12, %rdi
 	call	*%rbx
@@ -189,14 +170,12 @@ FUNC runtime_gostart
 runtime_goexit:
 	pushq	$0			// as if called: keeps the stack aligned; it never returns
 	jmp	runtime_goexit1
-	.cfi_endproc
 ENDFUNC runtime_gostart
 
 // void runtime_systemstack(void (*fn)(void *), void *arg)
 // in: rdi = fn, rsi = arg. Runs fn(arg) on g0's stack; on g0, on gsignal and on a thread without a
 // g it is a plain call. While fn runs, gp->sched.sp shows a traceback where gp stands.
 FUNC runtime_systemstack
-	.cfi_startproc
 	GETG_OFF(%rcx)
 	movq	%fs:(%rcx), %rax
 	testq	%rax, %rax
@@ -275,14 +254,12 @@ FUNC runtime_systemstack
 1:	movq	%rdi, %rax
 	movq	%rsi, %rdi
 	jmp	*%rax
-	.cfi_endproc
 ENDFUNC runtime_systemstack
 
 // void runtime_callon(void (*fn)(void *), void *arg, uintptr_t sp)
 // in: rdi = fn, rsi = arg, rdx = 16-byte aligned top of another stack. The frame chain runs on to
 // the caller's stack, and so does the CFI.
 FUNC runtime_callon
-	.cfi_startproc
 	pushq	%rbp
 	.cfi_def_cfa_offset 16
 	.cfi_offset rbp, -16
@@ -297,14 +274,12 @@ FUNC runtime_callon
 	.cfi_restore rbp
 	.cfi_def_cfa rsp, 8
 	ret
-	.cfi_endproc
 ENDFUNC runtime_callon
 
 // void runtime_mrun(void (*fn)(void *), void *arg)
 // in: rdi = fn, rsi = arg, on g0. Makes the stack from here down the base that mcall and systemstack start
 // from (g0->sched.sp) and calls fn, which never returns; mrun returns when mreturn is called.
 FUNC runtime_mrun
-	.cfi_startproc
 	SAVEFRAME
 	GETG_OFF(%rcx)
 	movq	%fs:(%rcx), %rax
@@ -313,34 +288,28 @@ FUNC runtime_mrun
 	movq	%rsi, %rdi
 	call	*%rax
 	call	runtime_abort
-	.cfi_endproc
 ENDFUNC runtime_mrun
 
 // void runtime_mreturn(void)	noreturn
 // On g0: returns from the mrun that set up this g0's stack.
 FUNC runtime_mreturn
-	.cfi_startproc
 	.cfi_undefined rip
 	GETG_OFF(%rcx)
 	movq	%fs:(%rcx), %rax
 	movq	G_SCHED_SP(%rax), %rsp
 	LOADFRAME
-	.cfi_endproc
 ENDFUNC runtime_mreturn
 
 // void runtime_abort(void)	noreturn
 FUNC runtime_abort
-	.cfi_startproc
 	int3
 1:	jmp	1b
-	.cfi_endproc
 ENDFUNC runtime_abort
 
 // void runtime_rt0_go(int32_t argc, char **argv)
 // The boot, in the contract's order. in: edi, rsi. Entered from _rt0_amd64 (no libc) or from a
 // thread of the libc's (hosted, library). Returns only when rt0_stop ends a library's m0.
 FUNC runtime_rt0_go
-	.cfi_startproc
 	.cfi_undefined rip
 	rdtsc
 	shlq	$32, %rdx
@@ -400,7 +369,6 @@ FUNC runtime_rt0_go
 	popq	%rbx
 	popq	%rbp
 	ret
-	.cfi_endproc
 ENDFUNC runtime_rt0_go
 
 	.section rt0_boot, "aw", @progbits

@@ -4,20 +4,9 @@
 // A concurrent collector may read a word while it is moved. A libc's memmove may move it byte by
 // byte (rep movsb, short tails); here a pointer-aligned word in the middle of a move is always
 // moved by one access of 8 bytes or more.
-	.text
+#include "asm.h"
 
-.macro FUNC name
-	.p2align 4
-	.globl \name
-	.hidden \name
-	.type \name, @function
-\name:
-	.cfi_startproc
-.endm
-.macro ENDFUNC name
-	.cfi_endproc
-	.size \name, . - \name
-.endm
+	.text
 
 // void runtime_memmove(void *to, const void *from, size_t n)
 // in: rdi, rsi, rdx. The ranges may overlap. Clobbers rcx, r8-r10, xmm0-xmm3.

@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // panic_amd64.S: where a deferred call is noted, where a fault enters a goroutine, and the return that
 // recover makes.
+#include "asm.h"
 #include "asm_offsets.h"
-
-.macro FUNC name
-	.p2align 4
-	.globl \name
-	.hidden \name
-	.type \name, @function
-\name:
-	.cfi_startproc
-.endm
-.macro ENDFUNC name
-	.cfi_endproc
-	.size \name, . - \name
-.endm
 
 	.text
 

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // sys_linux_amd64.S: raw system calls, clone, the signal trampolines.
+#include "asm.h"
 #include "asm_offsets.h"
-
-.macro FUNC name
-	.p2align 4
-	.globl \name
-	.hidden \name
-	.type \name, @function
-\name:
-.endm
-.macro ENDFUNC name
-	.size \name, . - \name
-.endm
 
 	.text
 
 // long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f)
 // The kernel's result: negative errno on error.
 FUNC runtime_syscall6
-	.cfi_startproc
 	movq	%rdi, %rax
 	movq	%rsi, %rdi
 	movq	%rdx, %rsi
@@ -28,14 +17,12 @@ FUNC runtime_syscall6
 	movq	8(%rsp), %r9
 	syscall
 	ret
-	.cfi_endproc
 ENDFUNC runtime_syscall6
 
 // long runtime_clone(uint64_t flags, void *stack, struct m *mp, void *tp, int32_t *cleartid)
 // The child has tp as its thread pointer and calls runtime_mstartpure(mp) on stack; the parent gets its
 // thread id or a negative errno.
 FUNC runtime_clone
-	.cfi_startproc
 	andq	$-16, %rsi
 	movq	%rdx, -16(%rsi)		// handed over on the child's stack
 	subq	$16, %rsi
@@ -54,18 +41,15 @@ FUNC runtime_clone
 	addq	$16, %rsp
 	call	runtime_mstartpure
 	ud2
-	.cfi_endproc
 ENDFUNC runtime_clone
 
 // void runtime_exitthreadpure(void *stack, size_t size)	noreturn
 // Ends this thread only. Its stack is freed by who sees cleartid become 0.
 FUNC runtime_exitthreadpure
-	.cfi_startproc
 	xorl	%edi, %edi
 	movl	$60, %eax
 	syscall
 	ud2
-	.cfi_endproc
 ENDFUNC runtime_exitthreadpure
 
 // What a signal handler returns to. rsp is at the kernel's struct ucontext, whose mcontext (at 40) has
@@ -103,7 +87,6 @@ runtime_sigreturn:
 	movq	$15, %rax
 	syscall
 	ud2
-	.cfi_endproc
 ENDFUNC runtime_sigreturn
 
 	.section .note.GNU-stack, "", @progbits

@@ -61,7 +61,7 @@ $(B)/librt0.a: $(OBJS) $(B)/sources
 $(B)/librt0.so: $(OBJS) $(B)/sources tools/pkg/librt0.map
 	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now,-z,nodelete,-Bsymbolic,--version-script=tools/pkg/librt0.map -o $(B)/$(SO) $(OBJS) -lpthread -ldl
 	@ln -sfn $(SO) $@; echo '  $@'
-$(B)/bin/rt0: tools/rt0.c include/rt0.h $(B)/flags
+$(B)/bin/rt0: tools/rt0.c $(wildcard include/*.h include/rt0/*.h) $(B)/flags
 	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include
 	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Iinclude -DRT0_BUILDFLAGS='"$(SANFLAGS)"' -o $@ $<
 $(B)/unit: $(UNIT) $(B)/librt0.a $(B)/rt0_main.o

@@ -48,7 +48,9 @@ fi
 
 file 755 "$build/bin/rt0" "$prefix/bin/rt0"
 file 644 include/rt0.h "$prefix/include/rt0.h"
-file 644 include/rt0/go.h "$prefix/include/rt0/go.h"
+for h in base chan go panic sync; do
+	file 644 include/rt0/$h.h "$prefix/include/rt0/$h.h"
+done
 file 644 "$build/librt0.a" "$lib/librt0.a"
 file 644 "$build/rt0_main.o" "$lib/rt0/rt0_main.o"
 file 644 "$build/rt0_pure.o" "$lib/rt0/rt0_pure.o"

@@ -3,7 +3,7 @@
 //
 // Each goroutine has a list of records, g.defer, newest first. A record lies in the frame of the
 // function that defers, so the list follows the stack; leaving the block unlinks it and makes the
-// call (rt0.h, inline). There are three kinds: one call (RT0_DEFER); a stack of calls that lasts as
+// call (rt0/panic.h, inline). There are three kinds: one call (RT0_DEFER); a stack of calls that lasts as
 // long as its function (RT0_DEFER_FRAME; d.fn is rt0_defer_frame_run); a try (d.fn is trymark).
 //
 // A panic is a struct panic in gopanic's frame, on the list g.panic, newest first. It takes records off

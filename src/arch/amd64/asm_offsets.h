@@ -7,7 +7,7 @@
 #define G_M           32
 #define G_SCHED_SP    40
 #define G_DEFER       48
-// struct rt0_deferred, in rt0.h
+// struct rt0_deferred, in rt0/panic.h
 #define DEFER_NEXT     0
 #define DEFER_SP       8
 // struct jump, in defer.c

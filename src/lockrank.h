@@ -8,6 +8,8 @@
 	X(STW, "worldsema")                                                                       \
 	X(INIT, "inittasks.lock")                                                                 \
 	X(MODULES, "modules.lock")                                                               \
+	X(POLLDESC, "pollDesc.lock")                                                              \
+	X(TIMERS, "timers.lock")                                                                  \
 	X(HCHAN, "hchan.lock")                                                                    \
 	X(ROOT, "semaRoot.lock")                                                                  \
 	X(SCHED, "sched.lock")                                                                    \

@@ -269,6 +269,26 @@ void runtime_grow(void); // a goroutine's: the rest of the boot, once
 void runtime_growpreempt(void); // the part of it that preemption needs; any thread's with an m
 void runtime_wakesysmon(void);
 
+// ---- timer.c ----
+// timerstart arms t, which is not armed; timerstop disarms it and tells whether it was armed. Anybody with a p.
+void runtime_timerstart(struct timer *t, int64_t when, int64_t period);
+bool runtime_timerstop(struct timer *t);
+
+// ---- netpoll.c, and os/linux/netpoll_epoll.c ----
+// A descriptor that the poller watches. Never unmapped: late events and timers may look at it.
+struct polldesc;
+enum { POLLREAD = 'r', POLLWRITE = 'w' };
+enum { POLL_OK = 0, POLL_CLOSING = 1, POLL_TIMEOUT = 2, POLL_NOTPOLLABLE = 3 };
+void runtime_netpollinit(void); // by the first timer or descriptor; any number of times
+bool runtime_netpollinited(void);
+int runtime_netpollopen(int fd, struct polldesc *pd); // to the kernel's list, edge-triggered; 0 or -errno
+int runtime_netpollclose(int fd);
+void runtime_netpollbreak(void); // ends netpoll(delay) of another thread
+// netpoll waits up to delay ns (0: not at all, < 0: for ever) and appends the goroutines that are to run.
+int32_t runtime_netpoll(int64_t delay, struct gqueue *q);
+// netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many.
+int32_t runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode);
+
 // ---- preempt.c ----
 struct ucontext;
 int64_t runtime_slice(void);

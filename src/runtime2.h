@@ -101,6 +101,23 @@ struct sudog {
 	uint32_t waiters;          // sema: approximate count, head only
 };
 
+// A timer: embed it, on the stack too, zeroed. Armed while it is on a wheel (timer.c). when: ns, the clock of
+// nanotime. One of fire and call is set:
+//   fire(t, now) runs under the wheel's lock (rank TIMERS): it may take locks of higher rank, allocates
+//   nothing, and returns a goroutine to ready, off all wait queues and parked, or NULL. Once timerstop has
+//   returned, fire does not run and will not.
+//   call(arg, seq) runs on g0, with a p and without locks, on copies of arg and seq: t may be gone. It may
+//   ready goroutines and start them, not park.
+struct timer {
+	struct timer *next, **pprev; // the wheel's lock
+	struct timers *ts;           // atomic: the wheel it is on; NULL: not armed
+	int64_t when, period;        // period > 0: armed again by itself
+	struct g *(*fire)(struct timer *t, int64_t now);
+	void (*call)(void *arg, uint64_t seq);
+	void *arg;
+	uint64_t seq;
+};
+
 struct g {
 	// constant while the goroutine lives; offsets known to assembly:
 	struct stack stack;
@@ -132,6 +149,7 @@ struct g {
 	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
 	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
 	void *param;           // owner: what it hands to a function called by mcall
+	uint32_t selectdone;   // atomic: who woke it (select.c)
 	bool paniconfault;     // owner: rt0_set_panic_on_fault
 };
 
@@ -224,6 +242,7 @@ struct p {
 	bool boundturn;      // sched.lock: a goroutine stopped in its handler is the next to get a turn
 	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
 	struct mcache *mcache; // owner only
+	struct timers *timers; // timer.c; NULL: none was ever set here
 
 	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
 	uint32_t runqtail __attribute__((aligned(64)));  // owner writes (release)

@@ -19,6 +19,7 @@
 #include "rt0/chan.h"
 #include "rt0/panic.h"
 #include "rt0/sync.h"
+#include "rt0/time.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -333,10 +334,7 @@ RT0_API size_t rt0_stack(char *buf, size_t n, bool all);
 // Context  anywhere, a signal handler too.
 RT0_API void rt0_set_traceback(const char *level);
 
-// ---- Time, output, environment, exit: what a program without a libc needs ----------------------
-
-RT0_API int64_t rt0_nanotime(void); // monotonic, ns; anywhere
-RT0_API int64_t rt0_walltime(void); // since 1970-01-01 UTC, ns; anywhere
+// ---- Output, environment, exit: what a program without a libc needs ----------------------------
 
 // rt0_write writes n bytes to fd, all of them unless an error comes.
 // Returns  n, or a negative errno.

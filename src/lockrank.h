@@ -9,6 +9,7 @@
 	X(INIT, "inittasks.lock")                                                                 \
 	X(MODULES, "modules.lock")                                                               \
 	X(POLLDESC, "pollDesc.lock")                                                              \
+	X(TIMEROBJ, "timer.lock")                                                                 \
 	X(TIMERS, "timers.lock")                                                                  \
 	X(HCHAN, "hchan.lock")                                                                    \
 	X(ROOT, "semaRoot.lock")                                                                  \

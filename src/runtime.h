@@ -170,6 +170,7 @@ void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
 void runtime_goyield(void);
+void runtime_injectglist(struct gqueue *q, int32_t n); // waiting goroutines become runnable; with or without a p
 struct g *runtime_schedule(void); // on g0: the goroutine to run next, made running
 struct g *runtime_gosched_m(struct g *gp);
 struct g *runtime_goexit0(struct g *gp);
@@ -273,6 +274,14 @@ void runtime_wakesysmon(void);
 // timerstart arms t, which is not armed; timerstop disarms it and tells whether it was armed. Anybody with a p.
 void runtime_timerstart(struct timer *t, int64_t when, int64_t period);
 bool runtime_timerstop(struct timer *t);
+int64_t runtime_timernext(struct p *pp);  // no timer of pp's is due before; INT64_MAX: none is armed. Anybody
+int64_t runtime_timersnext(void);         // of all ps
+int64_t runtime_checktimers(struct p *pp, int64_t now); // runs what is due of pp's, onto the current p; timernext
+void runtime_wakenetpoller(int64_t when);
+void runtime_looktimers(struct p *pp);    // the current p's, at its turn
+void runtime_movetimers(struct p *from, struct p *to); // world stopped
+int32_t runtime_timersarmed(void);        // how many, in all
+void runtime_droptimers(void);            // rt0_stop: nobody runs
 
 // ---- netpoll.c, and os/linux/netpoll_epoll.c ----
 // A descriptor that the poller watches. Never unmapped: late events and timers may look at it.
@@ -301,6 +310,7 @@ int runtime_poll_wait(struct polldesc *pd, int mode);
 void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT64_MAX: never
 void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
+void runtime_netpollforked(void); // in the child of a fork
 
 // ---- preempt.c ----
 struct ucontext;
@@ -361,6 +371,8 @@ void runtime_mallocstats_p(struct p *pp, uint64_t *bytes, uint64_t *allocs); // 
 // ---- sync ----
 uint64_t runtime_chanwaiters(rt0_chan *c);
 size_t runtime_chanelemsize(const rt0_chan *c);
+struct g *runtime_chansendtime(rt0_chan *c, int64_t t); // a timer's; returns who is to be readied
+bool runtime_chandrain(rt0_chan *c);                    // of a channel with room for one; whether there was any
 enum { SEMA_LIFO = 1, SEMA_HANDOFF = 2 };
 void runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason);
 void runtime_semrelease(uint32_t *addr, bool handoff);

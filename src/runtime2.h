@@ -109,9 +109,9 @@ struct sudog {
 //   call(arg, seq) runs on g0, with a p and without locks, on copies of arg and seq: t may be gone. It may
 //   ready goroutines and start them, not park.
 struct timer {
-	struct timer *next, **pprev; // the wheel's lock
-	struct timers *ts;           // atomic: the wheel it is on; NULL: not armed
-	int64_t when, period;        // period > 0: armed again by itself
+	struct timer *next, *prev; // the wheel's lock, as when and period while it is armed
+	struct timers *ts;         // atomic: the wheel it is on; NULL: not armed. Set and cleared under its lock
+	int64_t when, period;      // period > 0: armed again by itself
 	struct g *(*fire)(struct timer *t, int64_t now);
 	void (*call)(void *arg, uint64_t seq);
 	void *arg;
@@ -242,7 +242,10 @@ struct p {
 	bool boundturn;      // sched.lock: a goroutine stopped in its handler is the next to get a turn
 	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
 	struct mcache *mcache; // owner only
-	struct timers *timers; // timer.c; NULL: none was ever set here
+	struct timers *timers; // timer.c; written once; NULL: none was ever set here
+	// owner only: switches until it looks at its timers again, how many that were, when it looked (timer.c)
+	int32_t timerticks, timerticks0;
+	int64_t timerlook;
 
 	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
 	uint32_t runqtail __attribute__((aligned(64)));  // owner writes (release)
@@ -297,8 +300,10 @@ struct schedt {
 	int32_t nmextra;    // atomic: extra ms, whether a foreign thread has them or nobody
 	int32_t nextrain;   // atomic: of those, how many have a thread that is in a call
 	// atomic; who can still ready a goroutine though no m runs (checkdead.c):
-	int32_t ntimers;    // timers that are set
 	int32_t npollwait;  // goroutines that wait in the poller
+	// netpoll; atomic:
+	int64_t lastpoll;   // ns, when somebody last looked; 0: somebody is at it and may sleep there
+	int64_t polluntil;  // ns, until when; 0: not known or for ever
 	int32_t sigwaiting; // goroutines and channels that want signals
 	uint32_t deadlook;  // nobody runs but a foreign thread might: look again in a while
 	// newmhandoff.lock:

@@ -132,8 +132,10 @@ fdend(struct fd *fd)
 	int err = 0;
 	if (pd != NULL)
 		runtime_poll_close(pd);
+	if (fd->unlinks)
+		runtime_sockunlink(fd->sysfd);
 	if (!fd->borrowed)
-		err = (int)runtime_blockingsys(SYS_close, fd->sysfd, 0, 0, 0);
+		err = (int)blocking(SYS_close, fd->sysfd);
 	else if (fd->wasblocking)
 		runtime_nonblock(fd->sysfd, false);
 	if (pd != NULL) {
@@ -266,6 +268,7 @@ runtime_fdmake(int sysfd, bool watch, const struct fd *like, rt0_fd **out)
 	fd->wasblocking = like->wasblocking;
 	fd->family = like->family;
 	fd->listener = like->listener;
+	fd->unlinks = like->unlinks;
 	fd->hint = like->hint;
 	fd->drained = fd->told = false;
 	*out = (rt0_fd *)((uintptr_t)fd->gen << INDEXBITS | fd->index);
@@ -303,6 +306,9 @@ adopt(int sysfd, int flags, bool nonblock, rt0_fd **out)
 		len = sizeof v;
 		if (sys6(SYS_getsockopt, sysfd, SOL_SOCKET, SO_DOMAIN, &v, &len, 0) == 0)
 			like.family = (uint8_t)v;
+		len = sizeof v;
+		if (sys6(SYS_getsockopt, sysfd, SOL_SOCKET, SO_ACCEPTCONN, &v, &len, 0) == 0)
+			like.listener = v != 0;
 	}
 	if (flags & RT0_FD_BLOCKING)
 		return runtime_fdmake(sysfd, false, &like, out);
@@ -330,10 +336,10 @@ runtime_pollerr(int result)
 }
 
 NOINLINE long
-runtime_blockingsys(long nr, long a, long b, long c, long d)
+runtime_blockingsys(long nr, long a, long b, long c, long d, long e, long f)
 {
 	rt0_entersyscall();
-	long r = runtime_sys(nr, a, b, c, d, 0, 0);
+	long r = runtime_sys(nr, a, b, c, d, e, f);
 	rt0_exitsyscall();
 	return r;
 }
@@ -368,7 +374,7 @@ rt0_fd_open(const char *path, int flags, unsigned mode, rt0_fd **out)
 	FOREIGN(fdcall_g, OPOPEN, (uintptr_t)path, (uintptr_t)flags, mode, (uintptr_t)out);
 	long fd;
 	do {
-		fd = runtime_blockingsys(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, mode);
+		fd = blocking(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
 	} while (fd == -EINTR);
 	if (fd < 0)
 		return (int)fd;
@@ -430,6 +436,19 @@ rt0_fd_sysfd(rt0_fd *h)
 	return sysfd;
 }
 
+// A listener's write deadline is accept's own, to wait by (sock.c); one that is over ends that, too.
+static int
+fdsetdeadline(struct fd *fd, int64_t deadline, int mode)
+{
+	if (fd->listener) {
+		if (mode == POLLWRITE)
+			return 0;
+		mode = deadline <= rt0_nanotime() ? POLLREAD + POLLWRITE : POLLREAD;
+	}
+	runtime_poll_set_deadline(fd->pd, deadline, mode);
+	return 0;
+}
+
 static int
 setdeadline(rt0_fd *h, int64_t deadline, int mode)
 {
@@ -441,7 +460,7 @@ setdeadline(rt0_fd *h, int64_t deadline, int mode)
 	if (fd->pd == NULL)
 		err = -ENOTSUP;
 	else
-		err = 0, runtime_poll_set_deadline(fd->pd, deadline, mode);
+		err = fdsetdeadline(fd, deadline, mode);
 	runtime_fddecref(fd);
 	return err;
 }

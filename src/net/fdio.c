@@ -18,91 +18,70 @@
 enum { OPREAD, OPREADV, OPWRITE, OPWRITEV, OPPREAD, OPPWRITE, OPSEEK, OPWAIT };
 static void iocall_g(void *arg);
 
-// waitblocking waits until a descriptor that is not watched, and that somebody has made non-blocking, is ready.
-static void
-waitblocking(struct fd *fd, int mode)
-{
-	struct pollfd p = {fd->sysfd, mode == POLLREAD ? POLLIN : POLLOUT, 0};
-	runtime_blockingsys(SYS_poll, (long)&p, 1, -1, 0);
-}
-
-// readonce makes one call of read (cnt < 0), or readv of cnt pieces. The read lock is held.
+// blockingonce makes a call on a descriptor that is not watched.
 static long
-readonce(struct fd *fd, void *buf, size_t n, int cnt)
+blockingonce(struct fd *fd, long nr, const void *buf, size_t n, int mode)
 {
-	struct polldesc *pd = fd->pd;
-	if (pd == NULL) {
-		for (;;) {
-			long r = runtime_blockingsys(cnt < 0 ? SYS_read : SYS_readv, fd->sysfd, (long)buf, cnt < 0 ? (long)n : cnt, 0);
-			if (r == -EAGAIN)
-				waitblocking(fd, POLLREAD);
-			else if (r != -EINTR)
-				return r;
+	for (;;) {
+		long r = blocking(nr, fd->sysfd, buf, n, nr == SYS_sendto ? MSG_NOSIGNAL : 0);
+		if (r == -EAGAIN) {
+			// Somebody else has made it non-blocking.
+			struct pollfd p = {fd->sysfd, mode == POLLREAD ? POLLIN : POLLOUT, 0};
+			blocking(SYS_poll, &p, 1, -1);
+		} else if (r != -EINTR) {
+			return r;
 		}
 	}
-	int err = POLL_OK;
+}
+
+// fdreadonce makes one call of read (cnt < 0), or readv of cnt pieces. The read lock is held.
+long
+runtime_fdreadonce(struct fd *fd, void *buf, size_t n, int cnt)
+{
+	struct polldesc *pd = fd->pd;
+	if (pd == NULL)
+		return blockingonce(fd, cnt < 0 ? SYS_read : SYS_readv, buf, cnt < 0 ? n : (size_t)cnt, POLLREAD);
+	int err;
 	if (fd->drained && atomic_loadrlx(&fd->hint) && !runtime_poll_hup(pd))
 		err = runtime_poll_wait(pd, POLLREAD);
 	else
 		err = runtime_poll_reset(pd, POLLREAD);
-	for (bool tried = false;;) {
-		// Whose deadline is over may try once.
-		if (unlikely(err != POLL_OK) && (err != POLL_TIMEOUT || tried))
-			return runtime_pollerr(err);
-		long r;
+	if (unlikely(err == POLL_CLOSING))
+		return -ECANCELED;
+	long r;
+	do {
 		if (cnt >= 0)
 			r = sys3(SYS_readv, fd->sysfd, buf, cnt);
 		else if (fd->sock)
 			r = sys6(SYS_recvfrom, fd->sysfd, buf, n, MSG_DONTWAIT, 0, 0);
 		else
 			r = sys3(SYS_read, fd->sysfd, buf, n);
-		if (r == -EINTR)
-			continue;
-		if (r != -EAGAIN) {
-			fd->drained = r > 0 && cnt < 0 && (size_t)r < n;
-			return r;
-		}
-		tried = true;
-		if (err == POLL_OK)
-			err = runtime_poll_wait(pd, POLLREAD);
-	}
+	} while (fdretry(fd, POLLREAD, &r, &err));
+	fd->drained = r > 0 && cnt < 0 && (size_t)r < n;
+	return r;
 }
 
-// writeonce makes one call of write or writev, likewise. *fresh: the first of a row.
-static long
-writeonce(struct fd *fd, const void *buf, size_t n, int cnt, bool fresh)
+// fdwriteonce makes one call of write or writev, likewise. fresh: the first of a row.
+long
+runtime_fdwriteonce(struct fd *fd, const void *buf, size_t n, int cnt, bool fresh)
 {
-	struct polldesc *pd = fd->pd;
-	if (pd == NULL) {
-		for (;;) {
-			long r = runtime_blockingsys(cnt < 0 ? SYS_write : SYS_writev, fd->sysfd, (long)buf, cnt < 0 ? (long)n : cnt, 0);
-			if (r == -EAGAIN)
-				waitblocking(fd, POLLWRITE);
-			else if (r != -EINTR)
-				return r;
-		}
+	struct msghdr m = {.iov = (struct iovec *)buf, .iovlen = (size_t)cnt};
+	if (fd->pd == NULL) {
+		if (fd->sock)
+			return cnt < 0 ? blockingonce(fd, SYS_sendto, buf, n, POLLWRITE) : blockingonce(fd, SYS_sendmsg, &m, MSG_NOSIGNAL, POLLWRITE);
+		return blockingonce(fd, cnt < 0 ? SYS_write : SYS_writev, buf, cnt < 0 ? n : (size_t)cnt, POLLWRITE);
 	}
-	int err = fresh ? runtime_poll_reset(pd, POLLWRITE) : POLL_OK;
-	for (bool tried = false;;) {
-		if (unlikely(err != POLL_OK) && (err != POLL_TIMEOUT || tried))
-			return runtime_pollerr(err);
-		long r;
+	int err = fresh ? runtime_poll_reset(fd->pd, POLLWRITE) : POLL_OK;
+	long r;
+	do {
 		if (!fd->sock)
 			r = sys3(cnt < 0 ? SYS_write : SYS_writev, fd->sysfd, buf, cnt < 0 ? (long)n : cnt);
 		else if (cnt < 0)
 			r = sys6(SYS_sendto, fd->sysfd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
-		else {
-			struct msghdr m = {.iov = (struct iovec *)buf, .iovlen = (size_t)cnt};
+		else
 			r = sys3(SYS_sendmsg, fd->sysfd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-		}
-		if (r == -EINTR)
-			continue;
-		if (r != -EAGAIN)
-			return r;
-		tried = true;
-		if (err == POLL_OK)
-			err = runtime_poll_wait(pd, POLLWRITE);
-	}
+	} while (fdretry(fd, POLLWRITE, &r, &err));
+	return r;
 }
 
 long
@@ -113,7 +92,7 @@ rt0_fd_read(rt0_fd *h, void *buf, size_t n)
 	struct fd *fd = runtime_fdrwlock(h, true, &err);
 	if (unlikely(fd == NULL))
 		return err;
-	long r = n == 0 ? 0 : readonce(fd, buf, n, -1);
+	long r = n == 0 ? 0 : runtime_fdreadonce(fd, buf, n, -1);
 	runtime_fdrwunlock(fd, true);
 	return r;
 }
@@ -131,7 +110,7 @@ rt0_fd_readv(rt0_fd *h, const struct iovec *iov, int cnt)
 	size_t n = 0;
 	for (int i = 0; i < cnt; i++)
 		n |= iov[i].len;
-	long r = n == 0 ? 0 : readonce(fd, (void *)iov, 0, cnt);
+	long r = n == 0 ? 0 : runtime_fdreadonce(fd, (void *)iov, 0, cnt);
 	runtime_fdrwunlock(fd, true);
 	return r;
 }
@@ -147,7 +126,7 @@ writeall(rt0_fd *h, const void *buf, size_t n, bool all)
 	size_t done = 0;
 	long r;
 	do {
-		r = writeonce(fd, (const char *)buf + done, n - done, -1, done == 0);
+		r = runtime_fdwriteonce(fd, (const char *)buf + done, n - done, -1, done == 0);
 		if (r < 0)
 			break;
 		if (unlikely(r == 0 && n != 0)) {
@@ -182,7 +161,7 @@ writevall(struct fd *fd, const struct iovec *iov, int cnt)
 	if (!fd->stream) {
 		if (cnt > IOV_MAX)
 			return -EMSGSIZE;
-		return writeonce(fd, iov, 0, cnt, true);
+		return runtime_fdwriteonce(fd, iov, 0, cnt, true);
 	}
 	for (int i = 0; i < cnt;) {
 		size_t left = 0;
@@ -193,7 +172,7 @@ writevall(struct fd *fd, const struct iovec *iov, int cnt)
 			i += k;
 			continue;
 		}
-		long r = writeonce(fd, &iov[i], 0, k, fresh);
+		long r = runtime_fdwriteonce(fd, &iov[i], 0, k, fresh);
 		fresh = false;
 		if (r < 0)
 			return r;
@@ -203,7 +182,7 @@ writevall(struct fd *fd, const struct iovec *iov, int cnt)
 		while (i < cnt && (size_t)r >= iov[i].len)
 			r -= (long)iov[i++].len;
 		while (r > 0) {
-			long w = writeonce(fd, (char *)iov[i].base + r, iov[i].len - (size_t)r, -1, false);
+			long w = runtime_fdwriteonce(fd, (char *)iov[i].base + r, iov[i].len - (size_t)r, -1, false);
 			if (w < 0)
 				return w;
 			if (w == 0)
@@ -244,7 +223,7 @@ rt0_fd_pread(rt0_fd *h, void *buf, size_t n, int64_t off)
 		return err;
 	long r;
 	do {
-		r = runtime_blockingsys(SYS_pread64, fd->sysfd, (long)buf, (long)n, off);
+		r = blocking(SYS_pread64, fd->sysfd, buf, n, off);
 	} while (r == -EINTR);
 	runtime_fddecref(fd);
 	return r;
@@ -261,7 +240,7 @@ rt0_fd_pwrite(rt0_fd *h, const void *buf, size_t n, int64_t off)
 	size_t done = 0;
 	long r;
 	do {
-		r = runtime_blockingsys(SYS_pwrite64, fd->sysfd, (long)((const char *)buf + done), (long)(n - done), off + (int64_t)done);
+		r = blocking(SYS_pwrite64, fd->sysfd, (const char *)buf + done, n - done, off + (int64_t)done);
 		if (r == -EINTR)
 			continue;
 		if (r == 0 && n != 0)
@@ -282,7 +261,7 @@ rt0_fd_seek(rt0_fd *h, int64_t off, int whence)
 	struct fd *fd = runtime_fdincref(h, &err);
 	if (fd == NULL)
 		return err;
-	long r = runtime_blockingsys(SYS_lseek, fd->sysfd, off, whence, 0);
+	long r = blocking(SYS_lseek, fd->sysfd, off, whence);
 	runtime_fddecref(fd);
 	return r;
 }
@@ -299,31 +278,23 @@ rt0_fd_wait(rt0_fd *h, int mode)
 	if (fd == NULL)
 		return err;
 	struct pollfd p = {fd->sysfd, read ? POLLIN : POLLOUT, 0};
-	if (fd->pd == NULL) {
+	long r;
+	if (fd->listener && !read) {
+		r = -EINVAL; // it never is; and accept waits there for other things
+	} else if (fd->pd == NULL) {
 		do {
-			err = (int)runtime_blockingsys(SYS_poll, (long)&p, 1, -1, 0);
-		} while (err == -EINTR);
+			r = blocking(SYS_poll, &p, 1, -1);
+		} while (r == -EINTR);
 	} else {
-		err = runtime_poll_reset(fd->pd, mode);
-		for (bool tried = false;;) {
-			if (err != POLL_OK && (err != POLL_TIMEOUT || tried)) {
-				err = runtime_pollerr(err);
-				break;
-			}
-			long r = sys3(SYS_poll, &p, 1, 0);
-			if (r == -EINTR)
-				continue;
-			if (r != 0) {
-				err = r < 0 ? (int)r : 0;
-				break;
-			}
-			tried = true;
-			if (err == POLL_OK)
-				err = runtime_poll_wait(fd->pd, mode);
-		}
+		err = fdreset(fd, mode);
+		do {
+			r = sys3(SYS_poll, &p, 1, 0);
+			if (r == 0)
+				r = -EAGAIN;
+		} while (fdretry(fd, mode, &r, &err));
 	}
 	runtime_fdrwunlock(fd, read);
-	return err < 0 ? err : 0;
+	return r < 0 ? (int)r : 0;
 }
 
 static void

@@ -22,13 +22,13 @@ enum {
 enum {
 	EIO = 5, EEXIST = 17, ENFILE = 23, EMFILE = 24, ENOSPC = 28, ESPIPE = 29, EPROTO = 71, EOVERFLOW = 75, ENOTSOCK = 88,
 	EMSGSIZE = 90, ENOPROTOOPT = 92, EPROTONOSUPPORT = 93, ENOTSUP = 95, EOPNOTSUPP = 95, EAFNOSUPPORT = 97, EADDRINUSE = 98, ENETDOWN = 100,
-	ENETUNREACH = 101, ECONNABORTED = 103, ECONNRESET = 104, ENOBUFS = 105, EISCONN = 106, EHOSTDOWN = 112,
+	ENETUNREACH = 101, ECONNABORTED = 103, ECONNREFUSED = 111, ECONNRESET = 104, ENOBUFS = 105, EISCONN = 106, EHOSTDOWN = 112,
 	EHOSTUNREACH = 113, EINPROGRESS = 115, ECANCELED = 125, EXDEV = 18,
 };
 enum { AF_UNSPEC = 0, AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10 };
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_SEQPACKET = 5, SOCK_NONBLOCK = 04000, SOCK_CLOEXEC = 02000000 };
 enum {
-	SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ERROR = 4, SO_BROADCAST = 6, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_REUSEPORT = 15,
+	SOL_SOCKET = 1, SO_REUSEADDR = 2, SO_TYPE = 3, SO_ACCEPTCONN = 30, SO_ERROR = 4, SO_BROADCAST = 6, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_REUSEPORT = 15,
 	SO_PROTOCOL = 38, SO_DOMAIN = 39, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41, TCP_NODELAY = 1, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5,
 	TCP_KEEPCNT = 6, IPV6_V6ONLY = 26, SCM_RIGHTS = 1,
 };
@@ -76,7 +76,8 @@ struct fd {
 	bool sock, stream;     // stream: no message boundaries, 0 bytes are the end
 	bool borrowed, wasblocking;
 	uint8_t family;        // of a socket: AF_...
-	bool listener;
+	bool listener;         // a socket that listens: only accept, and deadlines for reading
+	bool unlinks;          // close removes the file that the socket is bound to
 	// drained: read lock: the last read left nothing in the socket. hint: atomic: that may be assumed of a
 	// short read (fdio.c).
 	bool drained, hint;
@@ -95,8 +96,15 @@ void runtime_fdrwunlock(struct fd *fd, bool read);
 int runtime_fdmake(int sysfd, bool watch, const struct fd *like, rt0_fd **out);
 int runtime_pollerr(int result); // POLL_... as a negative errno
 int runtime_nonblock(int sysfd, bool on); // whether it was, or a negative errno
-// blockingsys makes a system call that may block the thread.
-long runtime_blockingsys(long nr, long a, long b, long c, long d);
+// blocking(nr, arguments) makes a system call that may block the thread.
+long runtime_blockingsys(long nr, long a, long b, long c, long d, long e, long f);
+#define blocking(...) BLOCKING_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define BLOCKING_(nr, a, b, c, d, e, f, ...)                                                      \
+	runtime_blockingsys(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+void runtime_sockunlink(int sysfd); // sock.c: removes the file that a Unix socket is bound to
+// fdio.c. With the lock held.
+long runtime_fdreadonce(struct fd *fd, void *buf, size_t n, int cnt);
+long runtime_fdwriteonce(struct fd *fd, const void *buf, size_t n, int cnt, bool fresh);
 
 // Calls from a foreign thread run as a goroutine of it: FOREIGN(fn, op, arguments) as the first line of a function
 // has fn called there with a struct fdcall, and returns its r.
@@ -114,5 +122,29 @@ int64_t runtime_fdforeign(void (*fn)(void *), int op, const uintptr_t *a, size_t
 		}                                                                                 \
 	} while (0)
 #pragma GCC visibility pop
+
+// fdreset is poll_reset for others than plain reads: what it forgets, a drained socket's next read must not wait for.
+static inline int
+fdreset(struct fd *fd, int mode)
+{
+	if (mode == POLLREAD)
+		fd->drained = false;
+	return runtime_poll_reset(fd->pd, mode);
+}
+
+// fdretry tells whether a call that gave r, on a watched descriptor, is to be made again; it waits before, if there is
+// need. *err, at first what fdreset gave, is what the poller says; false with *r = -EAGAIN made that.
+static inline bool
+fdretry(struct fd *fd, int mode, long *r, int *err)
+{
+	if (*r == -EINTR)
+		return true;
+	if (likely(*r != -EAGAIN))
+		return false;
+	if (*err == POLL_OK && (*err = runtime_poll_wait(fd->pd, mode)) == POLL_OK)
+		return true;
+	*r = runtime_pollerr(*err);
+	return false;
+}
 
 #endif

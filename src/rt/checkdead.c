@@ -9,8 +9,8 @@
 //      to it, or bound after a system call or a preemption) - the runtime's own (nmsys) is 0. An m
 //      in a system call runs. Of the extra ms only those count whose thread is in a call
 //      (nextrain): a foreign thread that waits inside rt0 is like any locked m, and wakes nobody;
-//   2. no timer is set, nothing is in the poller, nobody wants signals (ntimers, npollwait,
-//      sigwaiting);
+//   2. no timer is set, nothing is in the poller, nobody wants signals (timersarmed, npollwait,
+//      sigwaiting). The m that sleeps in netpoll because of the first two counts as one that runs;
 //   3. and there is no foreign thread outside of rt0: the kernel counts as many threads as we know.
 //      In pure programs there are no others. Where the kernel does not say (no /proc), nothing is
 //      reported.
@@ -99,7 +99,7 @@ runtime_checkdead(void)
 		runtime_unlock(&sched.lock);
 		runtime_throw("checkdead: inconsistent counts");
 	}
-	if (atomic_load(&sched.ntimers) > 0 || atomic_load(&sched.npollwait) > 0 ||
+	if (runtime_timersarmed() > 0 || atomic_load(&sched.npollwait) > 0 ||
 	    atomic_load(&sched.sigwaiting) > 0)
 		return;
 	if (foreignoutside(nin) || atomic_load(&sched.nextrain) != nin) {

@@ -221,6 +221,7 @@ static const struct {
     {"pidfd_open", 434},
     {"clone3", 435},
     {"process_madvise", 440},
+    {"epoll_pwait2", 441},
 };
 
 // parsefailsys reads NAME:n, a call by name or number: the n-th one from now on fails.

@@ -61,6 +61,7 @@ runtime_forkchild(void)
 	if (gp != NULL) {
 		struct m *mp = gp->m;
 		mp->procid = runtime_gettid();
+		runtime_netpollforked();
 		if (!sched.grown && runtime_mcount() == 1)
 			return;
 		if (runtime_readgstatus(gp) == Gsyscall) {

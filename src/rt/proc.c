@@ -147,7 +147,47 @@ resetspinning(struct m *mp)
 	runtime_wakep();
 }
 
-// stealwork tries every p, from a random one on, four times; runnext only in the last round.
+// injectglist puts goroutines that netpoll has found onto queues, and wakes ps for them.
+void
+runtime_injectglist(struct gqueue *q, int32_t n)
+{
+	if (n == 0)
+		return;
+	struct m *mp = getg()->m;
+	if (mp->p != NULL) {
+		for (struct g *gp; (gp = q->head) != NULL;) {
+			q->head = gp->schedlink;
+			casgstatus(gp, Gwaiting, Grunnable);
+			runtime_runqput(mp->p, gp, false);
+		}
+		runtime_wakeafterput();
+		return;
+	}
+	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
+		casgstatusslow(gp, Gwaiting, Grunnable); // without a p, scanners are not kept away
+	runtime_lock(&sched.lock);
+	runtime_globrunqputbatch(q, n);
+	runtime_unlock(&sched.lock);
+	for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
+		runtime_startm(NULL, false);
+}
+
+// netpollturn looks whether descriptors are ready, without waiting, and returns a goroutine to run.
+static struct g *
+netpollturn(void)
+{
+	struct gqueue q = {NULL, NULL};
+	int32_t n = runtime_netpoll(0, &q);
+	if (n == 0)
+		return NULL;
+	struct g *gp = q.head;
+	q.head = gp->schedlink;
+	runtime_injectglist(&q, n - 1);
+	casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
+// stealwork tries every p, from a random one on, four times; runnext only in the last round, and the timers.
 static struct g *
 stealwork(struct p *pp)
 {
@@ -161,6 +201,13 @@ stealwork(struct p *pp)
 			struct p *p2 = allp[(at + (uint32_t)k) % (uint32_t)n];
 			if (p2 == pp)
 				continue;
+			if (last && runtime_timernext(p2) != INT64_MAX) {
+				runtime_checktimers(p2, runtime_nanotime());
+				bool inherit;
+				struct g *gp = runtime_runqget(pp, &inherit);
+				if (gp != NULL)
+					return gp;
+			}
 			struct g *gp = runtime_runqsteal(pp, p2, last);
 			if (gp != NULL) {
 				pp->nsteal++;
@@ -179,6 +226,60 @@ globalturn(struct p *pp)
 	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
 }
 
+// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, unless there is nothing to
+// wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run or NULL.
+static bool
+sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
+{
+	struct m *mp = getg()->m;
+	*gpp = NULL;
+	if ((until == INT64_MAX && atomic_load(&sched.npollwait) == 0) || atomic_loadrlx(&sched.stopping))
+		return false;
+	// Exchange: one at a time, and a full fence for the Dekker in timer.c.
+	if (atomic_loadrlx(&sched.lastpoll) == 0 || atomic_xchg(&sched.lastpoll, 0) == 0) {
+		int64_t other = atomic_load(&sched.polluntil);
+		if (until != INT64_MAX && (other == 0 || other > until))
+			runtime_netpollbreak(); // it will take ours into account
+		return false;
+	}
+	struct gqueue q = {NULL, NULL};
+	int64_t delay = -1;
+	atomic_store(&sched.polluntil, until == INT64_MAX ? 0 : until);
+	int64_t next = runtime_timersnext(); // Dekker: set before polluntil could be seen
+	if (next < until)
+		until = next;
+	if (until != INT64_MAX) {
+		delay = until - runtime_nanotime();
+		if (delay < 0)
+			delay = 0;
+	}
+	int32_t n = runtime_netpoll(delay, &q);
+	atomic_store(&sched.polluntil, 0);
+	atomic_store(&sched.lastpoll, runtime_nanotime());
+	runtime_lock(&sched.lock);
+	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
+	runtime_unlock(&sched.lock);
+	if (pp == NULL) {
+		// All have an m. They come by the network and the timers when they have nothing else.
+		runtime_injectglist(&q, n);
+		return false;
+	}
+	runtime_acquirep(pp);
+	if (wasspinning) {
+		mp->spinning = true;
+		atomic_xadd(&sched.nmspinning, 1);
+	}
+	if (n > 0) {
+		struct g *gp = q.head;
+		q.head = gp->schedlink;
+		runtime_injectglist(&q, n - 1);
+		casgstatus(gp, Gwaiting, Grunnable);
+		*inherittime = false;
+		*gpp = gp;
+	}
+	return true;
+}
+
 // findrunnable finds a goroutine to run, and sleeps until there is one. On g0, with a p; the p may
 // be another one on return. *inherittime as for runqget.
 static NOINLINE struct g *
@@ -194,6 +295,9 @@ top:;
 		goto top;
 	}
 	struct g *gp;
+	int64_t until = runtime_timernext(pp);
+	if (until != INT64_MAX)
+		until = runtime_checktimers(pp, runtime_nanotime());
 	// Once in a while the global queue first: two goroutines that ready each other for ever on
 	// the local one must not starve it.
 	if (globalturn(pp)) {
@@ -212,6 +316,12 @@ top:;
 		runtime_lock(&sched.lock);
 		gp = runtime_globrunqget(pp, 0);
 		runtime_unlock(&sched.lock);
+		if (gp != NULL)
+			return gp;
+	}
+	// The network. Who is alone comes by netpoll below just as well, and need not ask twice.
+	if (!sched.solo && atomic_loadrlx(&sched.npollwait) > 0 && atomic_loadrlx(&sched.lastpoll) != 0) {
+		gp = netpollturn();
 		if (gp != NULL)
 			return gp;
 	}
@@ -251,7 +361,8 @@ top:;
 		runtime_throw("findrunnable: wrong p");
 	runtime_pidleput(pp);
 	runtime_unlock(&sched.lock);
-	if (mp->spinning) {
+	bool wasspinning = mp->spinning;
+	if (wasspinning) {
 		// Spinning-to-idle dance: uncounted first (a full fence), then look again.
 		mp->spinning = false;
 		if (atomic_xadd(&sched.nmspinning, -1) < 0)
@@ -283,8 +394,15 @@ top:;
 			atomic_storerlx(&sched.needspinning, 1);
 			runtime_unlock(&sched.lock);
 		}
+		// Timers that have been set meanwhile: who did has relied on us as well.
+		int64_t next = runtime_timersnext();
+		if (next < until)
+			until = next;
 	}
-	runtime_stopm();
+	if (!sleepnetpoll(until, wasspinning, inherittime, &gp))
+		runtime_stopm();
+	else if (gp != NULL)
+		return gp;
 	goto top;
 }
 
@@ -304,6 +422,8 @@ runtime_schedule(void)
 		struct p *pp = mp->p;
 		bool inherittime;
 		struct g *gp = NULL;
+		if (unlikely(--pp->timerticks < 0))
+			runtime_looktimers(pp);
 		if (likely(!atomic_loadrlx(&sched.gcwaiting) && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
@@ -329,7 +449,7 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && !perturb(2) &&
+	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif

@@ -290,6 +290,7 @@ runtime_stopms(void)
 		for (struct m *mp = sched.freem; mp != NULL; mp = mp->schedlink)
 			left |= atomic_loadacq(&mp->freewait) != 0;
 		runtime_unlock(&sched.lock);
+		runtime_netpollbreak();
 		atomic_storerel(&sched.newmwake, 1);
 		runtime_futexwakeup(&sched.newmwake, 1);
 		if (atomic_xchg(&sched.sysmonslow, 0) != 0)
@@ -412,6 +413,9 @@ runtime_handoffp(struct p *pp)
 		runtime_startm(pp, true);
 		return;
 	}
+	// Nor may the network and the timers be without somebody who sleeps for them.
+	int64_t when = runtime_timernext(pp);
+	bool poll = when != INT64_MAX || atomic_loadrlx(&sched.npollwait) > 0;
 	runtime_lock(&sched.lock);
 	if (atomic_loadrlx(&sched.gcwaiting)) {
 		atomic_storerel(&pp->status, Pgcstop);
@@ -420,13 +424,15 @@ runtime_handoffp(struct p *pp)
 		runtime_unlock(&sched.lock);
 		return;
 	}
-	if (sched.runqsize != 0) {
+	if (sched.runqsize != 0 || (poll && atomic_load(&sched.lastpoll) != 0 && !atomic_loadrlx(&sched.stopping))) {
 		runtime_unlock(&sched.lock);
 		runtime_startm(pp, false);
 		return;
 	}
 	runtime_pidleput(pp);
 	runtime_unlock(&sched.lock);
+	if (when != INT64_MAX)
+		runtime_wakenetpoller(when);
 }
 
 // gcstopm gives the p to stopTheWorld and sleeps until the world runs. Returns with a p.

@@ -74,6 +74,7 @@ static void
 pinit(struct p *pp, int32_t id)
 {
 	pp->id = id;
+	pp->timerticks = INT32_MAX;
 	atomic_storerlx(&pp->status, Pgcstop);
 }
 
@@ -127,6 +128,8 @@ runtime_procresize(int32_t n)
 		}
 		atomic_storerel(&pp->status, Pdead);
 	}
+	for (int32_t i = n; i < old; i++)
+		runtime_movetimers(allp[i], allp[0]);
 	atomic_storerlx(&sched.gomaxprocs, n);
 	atomic_storerlx(&sched.solo, n == 1);
 	if (mp->p != NULL) {

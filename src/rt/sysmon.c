@@ -4,7 +4,8 @@
 // sysmon runs without a p. It sleeps 20 µs between looks, after 50 looks that found nothing twice as
 // long each time, at most 10 ms; not at all while every p is idle. It takes back the ps of ms that
 // are long in system calls, declared or not, asks goroutines that run for more than 10 ms to give way, wakes a p
-// for what the runnext-only dance (runq.c) left lying, gives pages of dead stacks back, and
+// for what the runnext-only dance (runq.c) left lying, polls the network and has timers looked at when nobody
+// else does, gives pages of dead stacks back, and
 // prints schedtrace.
 //
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
@@ -94,7 +95,8 @@ retake(int64_t now, int64_t *next)
 			}
 		}
 		struct m *mp = atomic_loadrlx(&pp->m);
-		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp);
+		int64_t timer = runtime_timernext(pp);
+		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp) || timer <= now;
 		bool asleep = s == Prunning && mp != NULL && stuck(pp, mp, now, waiting, next);
 		if (s == Prunning && mp != NULL && waiting) {
 			// Its slice is over, or (perhaps) it sleeps: by signal, once there is somebody
@@ -106,6 +108,14 @@ retake(int64_t now, int64_t *next)
 			} else if (*next > pd->schedwhen + slicens) {
 				*next = pd->schedwhen + slicens;
 			}
+		}
+		if (s == Prunning && timer > now && timer != INT64_MAX) {
+			// When the timer is due, and its goroutine has had its time.
+			int64_t when = timer > pd->schedwhen + slicens ? timer : pd->schedwhen + slicens;
+			if (*next > when)
+				*next = when;
+		} else if (s == Psyscall && *next > timer) {
+			*next = timer;
 		}
 		if (s == Prunning) {
 			// The same goroutine as a tick ago, others wait behind it, and a p is free.
@@ -126,7 +136,7 @@ retake(int64_t now, int64_t *next)
 				continue;
 			}
 			// Nothing to do for it, somebody else looks for work, not yet 10 ms: it stays.
-			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
+			if (runtime_runqempty(pp) && timer > now && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
 				continue;
 			pd->syscalltick = t;
 			// The m counts as running until it is back: no false deadlock when its p idles.
@@ -142,6 +152,38 @@ retake(int64_t now, int64_t *next)
 			sched.nmidlelocked++;
 			runtime_checkdead();
 			runtime_unlock(&sched.lock);
+		}
+	}
+	return did;
+}
+
+// pollforothers looks after the network and the timers while nobody sleeps in netpoll: all ps that have an m are
+// busy. Returns whether it found anything; *next as retake.
+static bool
+pollforothers(int64_t now, int64_t *next)
+{
+	int64_t last = atomic_loadrlx(&sched.lastpoll);
+	if (!runtime_netpollinited() || last == 0)
+		return false;
+	bool did = false;
+	if (atomic_loadrlx(&sched.npollwait) > 0 && last + 10 * MS <= now && atomic_cas(&sched.lastpoll, last, now)) {
+		struct gqueue q = {NULL, NULL};
+		int32_t n = runtime_netpoll(0, &q);
+		if (n > 0) {
+			// The ms that are started must not find that nobody else runs (checkdead).
+			runtime_incidlelocked(-1);
+			runtime_injectglist(&q, n);
+			runtime_incidlelocked(1);
+			did = true;
+		}
+	}
+	if (atomic_loadrlx(&sched.npidle) > 0) {
+		int64_t timer = runtime_timersnext();
+		if (timer <= now) {
+			runtime_startm(NULL, false);
+			did = true;
+		} else if (*next > timer) {
+			*next = timer;
 		}
 	}
 	return did;
@@ -221,6 +263,7 @@ sysmon(void)
 		next = INT64_MAX;
 		waiting = atomic_loadrlx(&sched.nbound);
 		did |= retake(now, &next);
+		did |= pollforothers(now, &next);
 		if (atomic_loadrlx(&sched.needspare) != 0) {
 			atomic_storerlx(&sched.needspare, 0);
 			runtime_sparem();

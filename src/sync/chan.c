@@ -334,6 +334,36 @@ chanclose(struct rt0_chan *c)
 	runtime_preemptpoint(getg());
 }
 
+// chansendtime sends without waiting, from a timer's fire. Who is returned is to be readied.
+struct g *
+runtime_chansendtime(struct rt0_chan *c, int64_t t)
+{
+	struct g *gp = NULL;
+	chanlock(c);
+	struct sudog *sg = dequeue(&c->recvq);
+	if (sg != NULL) {
+		copyelem(c, sg->elem, &t);
+		sg->success = true;
+		gp = sg->g;
+	} else if (c->qcount == 0) {
+		copyelem(c, chanbuf(c, 0), &t);
+		c->recvx = 0;
+		atomic_storerlx(&c->qcount, 1);
+	}
+	chanunlock(c);
+	return gp;
+}
+
+bool
+runtime_chandrain(struct rt0_chan *c)
+{
+	chanlock(c);
+	bool had = c->qcount != 0;
+	atomic_storerlx(&c->qcount, 0);
+	chanunlock(c);
+	return had;
+}
+
 // ---- the public calls; on a foreign thread they run as a goroutine ----
 
 enum chanop { OPSEND, OPRECV, OPTRYSEND, OPTRYRECV, OPCLOSE };

@@ -12,6 +12,7 @@ enum {
 	SYS_exit = 60, SYS_kill = 62, SYS_fcntl = 72, SYS_sigaltstack = 131, SYS_prctl = 157, SYS_getrusage = 98,
 	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
 	SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
+	SYS_epoll_wait = 232, SYS_epoll_ctl = 233, SYS_eventfd2 = 290, SYS_epoll_create1 = 291, SYS_epoll_pwait2 = 441,
 	SYS_rt_tgsigqueueinfo = 297, SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_process_madvise = 440,
 };
 enum { EPERM = 1, ENOENT = 2, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ETIMEDOUT = 110, EALREADY = 114, ENOTCONN = 107, EBADF = 9 };
@@ -30,11 +31,19 @@ enum { SIG_DFL = 0, SIG_IGN = 1, SI_TKILL = -6, SS_DISABLE = 2 };
 enum { SIG_BLOCK = 0, SIG_UNBLOCK = 1, SIG_SETMASK = 2 };
 enum { SA_SIGINFO = 4, SA_ONSTACK = 0x08000000, SA_RESTART = 0x10000000, SA_NODEFER = 0x40000000, SA_RESETHAND = 0x80000000, SA_RESTORER = 0x04000000 };
 enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
+enum { EPOLLIN = 1, EPOLLPRI = 2, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 0x10, EPOLLRDHUP = 0x2000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2 };
+#define EPOLLET 0x80000000u
+enum { EPOLL_CLOEXEC = 02000000, EFD_CLOEXEC = 02000000, EFD_NONBLOCK = 04000 };
+enum { PR_SET_TIMERSLACK = 29 };
 enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1 };
 
 struct timespec {
 	int64_t tv_sec, tv_nsec;
 };
+struct epoll_event {
+	uint32_t events;
+	uint64_t data;
+} __attribute__((packed));
 struct sigaction {
 	uintptr_t handler; // 0 default, 1 ignore
 	uint64_t flags;

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// timer.c: timers: hierarchical timing wheels (Varghese and Lauck, SOSP 1987), one set a p.
+//
+// A wheel has 256 slots. A slot of level 0 is 65.5 µs wide (2^16 ns), one of level l 256 times as wide as
+// one of level l-1; six levels hold every int64_t. A timer lies where its time and the wheel's (pos)
+// first differ, counted in bytes of time >> 16 from the top: so all of level l lies before all of
+// level l+1, and on one level later slots are later. To arm and to disarm is O(1) however many there
+// are, and a timer is moved down at most five times (a second: once or twice).
+//
+// Times are honoured to the ns, not to the slot: each slot knows its earliest time, and the slot that
+// pos is in is sorted when it is come to, fired up to now, and left for the rest.
+//
+//   ts->lock   guards all of a struct timers and the timers on it. Rank TIMERS.
+//   ts->next   no timer on it is due before. Exact after checktimers; disarming may leave it too early
+//              (who sleeps until then looks once in vain), never too late.
+//   t->ts      the wheel that t is on. Cleared under its lock, and after fire has returned: who finds
+//              it NULL finds fire done.
+//
+// Who runs them: a p its own, when its m looks for work and, while it has work, at some of its switches
+// (looktimers); who steals, when nothing else is left; sysmon has the p of a goroutine that runs on
+// preempted when a timer is due. The m that sleeps in netpoll sleeps until the earliest of all.
+// Dekker for the last: who arms stores next, fences, then looks who polls and until when
+// (wakenetpoller); who goes to sleep stores polluntil, fences, then looks at all next (findrunnable).
+#include "../runtime.h"
+
+enum { SLOTBITS = 8, NSLOTS = 1 << SLOTBITS, UNITBITS = 16, NLEVELS = (64 - UNITBITS) / SLOTBITS };
+enum { NCALLS = 32 }; // calls that are made per hold of the lock
+
+struct slot {
+	struct timer *head, *last;
+	int64_t min;   // the earliest, or a time before
+	bool unsorted; // perhaps
+};
+
+struct timers {
+	struct mutex lock;
+	int32_t n;    // armed; lock writes, anybody reads
+	int64_t next; // atomic; lock writes
+	int64_t pos;  // every slot before the one of this time is empty
+	uint64_t used[NLEVELS][NSLOTS / 64]; // slots that are not empty
+	struct slot slots[NLEVELS][NSLOTS];
+};
+
+// ---- one wheel; its lock is held ----
+
+static struct slot *
+slotof(struct timers *ts, int64_t when, int *level, int *index)
+{
+	uint64_t unit = (uint64_t)(when > ts->pos ? when : ts->pos) >> UNITBITS, pos = (uint64_t)ts->pos >> UNITBITS;
+	int l = unit == pos ? 0 : (63 - __builtin_clzll(unit ^ pos)) / SLOTBITS;
+	*level = l;
+	*index = (int)(unit >> (l * SLOTBITS)) & (NSLOTS - 1);
+	return &ts->slots[l][*index];
+}
+
+static void
+insert(struct timers *ts, struct timer *t)
+{
+	int l, i;
+	struct slot *s = slotof(ts, t->when, &l, &i);
+	t->next = NULL;
+	t->prev = s->last;
+	if (s->head == NULL) {
+		s->head = t;
+		s->min = t->when;
+		s->unsorted = false;
+		ts->used[l][i / 64] |= 1ull << (i % 64);
+	} else {
+		s->last->next = t;
+		if (t->when < s->last->when)
+			s->unsorted = true;
+		if (t->when < s->min)
+			s->min = t->when;
+	}
+	s->last = t;
+}
+
+static void
+emptied(struct timers *ts, struct slot *s)
+{
+	size_t at = (size_t)(s - &ts->slots[0][0]);
+	ts->used[at / NSLOTS][at % NSLOTS / 64] &= ~(1ull << (at % 64));
+}
+
+static void
+removetimer(struct timers *ts, struct timer *t)
+{
+	if (t->prev != NULL && t->next != NULL) {
+		t->prev->next = t->next;
+		t->next->prev = t->prev;
+		return;
+	}
+	// At an end of its list: the slot is the one that it would be put into now, since every move of
+	// pos takes those along whose place changes.
+	int l, i;
+	struct slot *s = slotof(ts, t->when, &l, &i);
+	if (t->prev != NULL)
+		t->prev->next = t->next;
+	else
+		s->head = t->next;
+	if (t->next != NULL)
+		t->next->prev = t->prev;
+	else
+		s->last = t->prev;
+	if (s->head == NULL)
+		emptied(ts, s);
+}
+
+// firstslot finds the earliest slot that is not empty, and when it begins.
+static struct slot *
+firstslot(struct timers *ts, int *level, int64_t *start)
+{
+	for (int l = 0; l < NLEVELS; l++) {
+		for (int w = 0; w < NSLOTS / 64; w++) {
+			if (ts->used[l][w] == 0)
+				continue;
+			int i = w * 64 + __builtin_ctzll(ts->used[l][w]), shift = UNITBITS + l * SLOTBITS;
+			// The bytes above are those of pos.
+			uint64_t above = shift + SLOTBITS >= 64 ? 0 : (uint64_t)ts->pos >> (shift + SLOTBITS) << (shift + SLOTBITS);
+			*start = (int64_t)(above | (uint64_t)i << shift);
+			*level = l;
+			return &ts->slots[l][i];
+		}
+	}
+	return NULL;
+}
+
+// sortslot sorts by time, those of one time in the order of insertion: merges runs of 1, 2, 4...
+static void
+sortslot(struct slot *s)
+{
+	struct timer *list = s->head;
+	for (size_t run = 1;; run *= 2) {
+		struct timer *rest = list, *head = NULL, **tail = &head;
+		int merges = 0;
+		while (rest != NULL) {
+			struct timer *a = rest, *b = rest;
+			size_t na = 0, nb = run;
+			for (; na < run && b != NULL; na++)
+				b = b->next;
+			merges++;
+			while (na > 0 || (nb > 0 && b != NULL)) {
+				struct timer *t;
+				if (na > 0 && (nb == 0 || b == NULL || a->when <= b->when)) {
+					t = a;
+					a = a->next;
+					na--;
+				} else {
+					t = b;
+					b = b->next;
+					nb--;
+				}
+				*tail = t;
+				tail = &t->next;
+			}
+			rest = b;
+		}
+		*tail = NULL;
+		list = head;
+		if (merges <= 1)
+			break;
+	}
+	s->head = list;
+	struct timer *prev = NULL;
+	for (struct timer *t = list; t != NULL; t = t->next) {
+		t->prev = prev;
+		prev = t;
+	}
+	s->last = prev;
+	s->min = list->when;
+	s->unsorted = false;
+}
+
+struct timercall {
+	void (*call)(void *, uint64_t);
+	void *arg;
+	uint64_t seq;
+};
+
+struct due {
+	struct gqueue ready;
+	int32_t nready, ncalls;
+	struct timercall calls[NCALLS];
+};
+
+static void
+fire(struct timers *ts, struct timer *t, int64_t now, struct due *d)
+{
+	struct g *gp = NULL;
+	if (t->call != NULL)
+		d->calls[d->ncalls++] = (struct timercall){t->call, t->arg, t->seq};
+	else
+		gp = t->fire(t, now);
+	if (t->period > 0) {
+		// The next one after now: who is late skips those that are over.
+		int64_t behind = now - t->when;
+		if (__builtin_add_overflow(t->when, t->period * (1 + behind / t->period), &t->when))
+			t->when = INT64_MAX;
+		insert(ts, t);
+	} else {
+		atomic_storerlx(&ts->n, ts->n - 1);
+		// Release: whoever sees NULL sees what fire did. t may be gone from here on.
+		atomic_storerel(&t->ts, NULL);
+	}
+	if (gp != NULL) {
+		gp->schedlink = NULL;
+		if (d->ready.tail != NULL)
+			d->ready.tail->schedlink = gp;
+		else
+			d->ready.head = gp;
+		d->ready.tail = gp;
+		d->nready++;
+	}
+}
+
+// runtimers fires what is due, or as much of it as *d takes. It sets next.
+static void
+runtimers(struct timers *ts, int64_t now, struct due *d)
+{
+	int64_t next = INT64_MAX, start;
+	int l;
+	for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
+		if (start > now) {
+			next = s->min;
+			break;
+		}
+		// All before is empty: the wheel moves on, and what is in the slot with it.
+		if (ts->pos < start)
+			ts->pos = start;
+		if (l > 0) {
+			struct timer *t = s->head;
+			s->head = NULL;
+			emptied(ts, s);
+			while (t != NULL) {
+				struct timer *after = t->next;
+				__builtin_prefetch(after);
+				insert(ts, t);
+				t = after;
+			}
+			continue;
+		}
+		if (s->unsorted)
+			sortslot(s);
+		struct timer *t;
+		while ((t = s->head) != NULL && t->when <= now && d->ncalls < NCALLS) {
+			s->head = t->next;
+			if (t->next != NULL) {
+				t->next->prev = NULL;
+				__builtin_prefetch(t->next->next);
+			} else {
+				s->last = NULL;
+				emptied(ts, s);
+			}
+			fire(ts, t, now, d);
+		}
+		if (s->head != NULL) {
+			if (s->unsorted)
+				sortslot(s); // a periodic timer came back into it
+			next = s->min = s->head->when;
+			break;
+		}
+	}
+	if (next > now && ts->pos < now)
+		ts->pos = now;
+	atomic_storerel(&ts->next, next);
+}
+
+// ---- what others call ----
+
+static struct timers *
+newtimers(struct p *pp)
+{
+	struct timers *ts = runtime_persistentalloc(sizeof *ts, 64, &memstats.other_sys);
+	runtime_lockinit(&ts->lock, LOCKRANK_TIMERS);
+	ts->next = INT64_MAX;
+	ts->pos = runtime_nanotime();
+	atomic_storerel(&pp->timers, ts); // pairs with the acquire in timernext
+	runtime_netpollinit();
+	return ts;
+}
+
+// wakenetpoller has somebody look at a timer that is due at when, if nobody will in time.
+void
+runtime_wakenetpoller(int64_t when)
+{
+	atomic_fence(); // Dekker: next is stored
+	if (atomic_load(&sched.lastpoll) == 0) {
+		// Somebody may sleep in netpoll. 0: it does not know yet until when, or for ever.
+		int64_t until = atomic_load(&sched.polluntil);
+		if (until == 0 || until > when)
+			runtime_netpollbreak();
+	} else {
+		runtime_wakep(); // an idle p, to sleep there
+	}
+}
+
+void
+runtime_timerstart(struct timer *t, int64_t when, int64_t period)
+{
+	struct m *mp = acquirem();
+	struct p *pp = mp->p;
+	if (unlikely(pp == NULL))
+		runtime_fatal("timer set between rt0_entersyscall and rt0_exitsyscall");
+	struct timers *ts = pp->timers;
+	if (unlikely(ts == NULL))
+		ts = newtimers(pp);
+	t->when = when < 0 ? 0 : when;
+	t->period = period;
+	when = t->when;
+	runtime_lock(&ts->lock);
+	if (atomic_loadrlx(&t->ts) != NULL)
+		runtime_throw("timerstart: timer is armed");
+	atomic_storerlx(&t->ts, ts);
+	insert(ts, t);
+	atomic_storerlx(&ts->n, ts->n + 1);
+	bool earliest = when < ts->next;
+	if (earliest)
+		atomic_storerel(&ts->next, when);
+	runtime_unlock(&ts->lock);
+	// t may have fired on another p, and be gone.
+	if (earliest) {
+		pp->timerticks = 0;
+		runtime_wakenetpoller(when);
+	}
+	releasem(mp);
+}
+
+bool
+runtime_timerstop(struct timer *t)
+{
+	for (;;) {
+		// Acquire: pairs with the release in fire.
+		struct timers *ts = atomic_loadacq(&t->ts);
+		if (ts == NULL)
+			return false;
+		runtime_lock(&ts->lock);
+		if (likely(atomic_loadrlx(&t->ts) == ts)) {
+			removetimer(ts, t);
+			atomic_storerlx(&t->ts, NULL);
+			atomic_storerlx(&ts->n, ts->n - 1);
+			if (ts->n == 0)
+				atomic_storerlx(&ts->next, INT64_MAX);
+			runtime_unlock(&ts->lock);
+			return true;
+		}
+		runtime_unlock(&ts->lock); // fired meanwhile, or moved to another p
+	}
+}
+
+int64_t
+runtime_timernext(struct p *pp)
+{
+	struct timers *ts = atomic_loadacq(&pp->timers);
+	return ts == NULL ? INT64_MAX : atomic_loadacq(&ts->next);
+}
+
+int64_t
+runtime_timersnext(void)
+{
+	int64_t next = INT64_MAX;
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		int64_t n = runtime_timernext(runtime_pat(i));
+		if (n < next)
+			next = n;
+	}
+	return next;
+}
+
+int64_t
+runtime_checktimers(struct p *pp, int64_t now)
+{
+	int64_t next;
+	while ((next = runtime_timernext(pp)) <= now) {
+		struct timers *ts = pp->timers;
+		struct due d;
+		d.ready = (struct gqueue){NULL, NULL};
+		d.nready = d.ncalls = 0;
+		runtime_lock(&ts->lock);
+		runtimers(ts, now, &d);
+		runtime_unlock(&ts->lock);
+		for (struct g *gp; (gp = d.ready.head) != NULL;) {
+			d.ready.head = gp->schedlink;
+			__builtin_prefetch(d.ready.head);
+			runtime_ready(gp, false);
+		}
+		for (int32_t i = 0; i < d.ncalls; i++)
+			d.calls[i].call(d.calls[i].arg, d.calls[i].seq);
+		if (d.nready == 0 && d.ncalls == 0)
+			return runtime_timernext(pp); // somebody else has fired them, or next was too early
+	}
+	return next;
+}
+
+// looktimers is called when timerticks has come to 0. A switch costs 10 ns, a look at the clock more: how many
+// switches pass until the next look follows from how long the last ones took, such that it comes after
+// about 5 µs.
+void
+runtime_looktimers(struct p *pp)
+{
+	enum { LOOKNS = 5000, TICKSMAX = 128 };
+	if (runtime_timernext(pp) == INT64_MAX) {
+		pp->timerticks = pp->timerticks0 = INT32_MAX; // timerstart makes it 0
+		return;
+	}
+	int64_t now = runtime_nanotime(), each = (now - pp->timerlook) / (pp->timerticks0 > 0 ? pp->timerticks0 : 1);
+	int64_t n = each > 0 ? LOOKNS / each : TICKSMAX;
+	pp->timerticks0 = n < 1 ? 1 : n > TICKSMAX ? TICKSMAX : (int32_t)n;
+	pp->timerticks = pp->timerticks0;
+	pp->timerlook = now;
+	runtime_checktimers(pp, now);
+}
+
+void
+runtime_movetimers(struct p *from, struct p *to)
+{
+	struct timers *ts = from->timers, *dst = to->timers;
+	if (ts == NULL || ts->n == 0)
+		return;
+	if (dst == NULL)
+		dst = newtimers(to);
+	int l;
+	int64_t start;
+	// Nobody else has two of these locks. timerstop, on an m without a p, may want one.
+	runtime_lock(&ts->lock);
+	struct timer *list = NULL, **tail = &list;
+	for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
+		*tail = s->head;
+		tail = &s->last->next;
+		s->head = NULL;
+		emptied(ts, s);
+	}
+	runtime_unlock(&ts->lock);
+	// A timer in between has t->ts == ts, and is not on ts: timerstop must not see that. It cannot, as
+	// long as the world is stopped: it needs a p, too (public calls are a goroutine's).
+	runtime_lock(&dst->lock);
+	for (struct timer *t = list, *after; t != NULL; t = after) {
+		after = t->next;
+		insert(dst, t);
+		atomic_storerel(&t->ts, dst);
+		if (t->when < dst->next)
+			atomic_storerel(&dst->next, t->when);
+	}
+	atomic_storerlx(&dst->n, dst->n + ts->n);
+	runtime_unlock(&dst->lock);
+	ts->n = 0;
+	atomic_storerel(&ts->next, INT64_MAX);
+	to->timerticks = 0;
+}
+
+int32_t
+runtime_timersarmed(void)
+{
+	int32_t n = 0;
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		struct p *pp = runtime_pat(i);
+		struct timers *ts = pp == NULL ? NULL : atomic_loadacq(&pp->timers);
+		if (ts != NULL)
+			n += atomic_loadrlx(&ts->n);
+	}
+	return n;
+}
+
+void
+runtime_droptimers(void)
+{
+	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
+		struct timers *ts = allp[i]->timers;
+		int l;
+		int64_t start;
+		if (ts == NULL)
+			continue;
+		for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
+			for (struct timer *t = s->head; t != NULL; t = t->next)
+				t->ts = NULL;
+			s->head = NULL;
+			emptied(ts, s);
+		}
+		ts->n = 0;
+		ts->next = INT64_MAX;
+	}
+}

@@ -185,7 +185,7 @@ bool runtime_preemptpoint(struct g *gp); // gives way if asked to
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
-enum { GFREE_MAX = 1024 }; // dead goroutines that a p keeps
+enum { GFREE_MAX = 1024, GFREE_BATCH = 64 }; // dead goroutines that a p keeps; how many leave it at once
 struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);
@@ -280,6 +280,7 @@ int64_t runtime_checktimers(struct p *pp, int64_t now); // runs what is due of p
 void runtime_wakenetpoller(int64_t when);
 void runtime_looktimers(struct p *pp);    // the current p's, at its turn
 void runtime_movetimers(struct p *from, struct p *to); // world stopped
+int32_t runtime_timerslen(struct p *pp);  // how many are armed there
 int32_t runtime_timersarmed(void);        // how many, in all
 void runtime_droptimers(void);            // rt0_stop: nobody runs
 

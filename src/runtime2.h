@@ -109,9 +109,9 @@ struct sudog {
 //   call(arg, seq) runs on g0, with a p and without locks, on copies of arg and seq: t may be gone. It may
 //   ready goroutines and start them, not park.
 struct timer {
-	struct timer *next, *prev; // the wheel's lock, as when and period while it is armed
-	struct timers *ts;         // atomic: the wheel it is on; NULL: not armed. Set and cleared under its lock
-	int64_t when, period;      // period > 0: armed again by itself
+	struct timers *ts;    // atomic: the wheel it is on; NULL: not armed. Set and cleared under its lock
+	uint32_t cell;        // the wheel's lock, as when and period while it is armed: where it is noted there
+	int64_t when, period; // period > 0: armed again by itself
 	struct g *(*fire)(struct timer *t, int64_t now);
 	void (*call)(void *arg, uint64_t seq);
 	void *arg;
@@ -141,7 +141,8 @@ struct g {
 	struct m *lockedm;     // the thread it is bound to
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
 	uintptr_t syscallpc, syscallbp;
-	struct g *alllink;     // large and foreign goroutines: sched.allglarge
+	struct g *alllink;     // large and foreign goroutines: sched.allglarge. Others, dead: the next batch (newproc.c)
+	int32_t nfree;         // dead, first of a batch: how many are in it
 	void *racectx;         // TSan fiber, or ASan fake stack while away
 	struct stack segment;  // inside rt0_morestack: the stack in use
 	int32_t nopreempt;     // > 0: rt0_preempt_disable
@@ -286,7 +287,7 @@ struct schedt {
 	int64_t lastgrow;   // ns, when one more than the cap was last stopped
 	bool boundfirst;    // globrunqget: the other queue's turn
 	uint64_t nstops, ninthread; // counters of schedtrace
-	struct g *gfree;     // dead goroutines that no p holds
+	struct g *gfree;     // batches of dead goroutines that no p holds
 	struct g *gfreecold; // the same; pages below the g's own are the kernel's again
 	int32_t ngfree;      // of both lists
 	struct m *freem;    // threads that have ended, to be freed

@@ -77,7 +77,7 @@ tracep(struct lines *l, struct p *pp)
 	emit(l, "  P%d: status=%u schedtick=%u syscalltick=%u", pp->id, atomic_loadrlx(&pp->status),
 	    pp->schedtick, pp->syscalltick);
 	idornil(l, " m=", mp != NULL, mp != NULL ? mp->id : 0);
-	emit(l, " runqsize=%u gfreecnt=%d timerslen=0\n", runqsize(pp), pp->ngfree);
+	emit(l, " runqsize=%u gfreecnt=%d timerslen=%d\n", runqsize(pp), pp->ngfree, runtime_timerslen(pp));
 }
 
 static PEEKS void

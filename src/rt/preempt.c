@@ -191,13 +191,24 @@ inthreadok(const struct g *gp, const struct sigcontext *r)
 	       r->rsp >= s->lo + INTHREAD_ROOM + runtime_xsavesize;
 }
 
+// timerdue tells whether a timer of pp's is due; who schedules on pp next looks at them at once.
+static bool
+timerdue(struct p *pp)
+{
+	int64_t next = runtime_timernext(pp);
+	if (next == INT64_MAX || next > runtime_nanotime())
+		return false;
+	pp->timerticks = 0;
+	return true;
+}
+
 // handto picks who gets pp: the m of a stopped goroutine that waits its turn, or an idle m, which will look
 // at the queues. NULL: nobody waits, or there is no m for it. sched.lock is held.
 static struct m *
 handto(struct p *pp)
 {
 	HELD(&sched.lock);
-	bool fresh = !runtime_runqempty(pp) || sched.runqsize > sched.nbound;
+	bool fresh = !runtime_runqempty(pp) || sched.runqsize > sched.nbound || timerdue(pp);
 	if (fresh && sched.midle == NULL)
 		atomic_storerlx(&sched.needspare, 1);
 	if (sched.nbound > 0) {
@@ -355,7 +366,7 @@ doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	if (!want || !isAsyncSafePoint(gp, mp, r) || sanitizercalled(gp, r))
 		return;
 	if (inthreadok(gp, r)) {
-		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0)
+		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0 && !timerdue(mp->p))
 			return;
 		uintptr_t sp = r->rsp - 128 - 8; // below the red zone
 		*(uintptr_t *)sp = r->rip;

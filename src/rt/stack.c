@@ -383,19 +383,19 @@ runtime_stackguardhit(uintptr_t addr, struct g **gpp)
 int32_t
 runtime_stackscavenge(void)
 {
-	struct iovec_any v[64];
+	struct iovec_any v[GFREE_BATCH];
 	int32_t n = 0;
 	HELD(&sched.lock);
-	struct g *head = sched.gfree, *gp = head, *last = NULL;
-	for (; n < 64 && gp != NULL; last = gp, gp = gp->schedlink) {
+	struct g *head = sched.gfree;
+	if (head == NULL)
+		return 0;
+	for (struct g *gp = head; gp != NULL; gp = gp->schedlink) {
 		uintptr_t top = (uintptr_t)gp & ~(PAGESIZE - 1);
 		v[n++] = (struct iovec_any){(void *)gp->stack.lo, top - gp->stack.lo};
 	}
-	if (n == 0)
-		return 0;
 	runtime_sysUnusedBatch(v, n);
-	sched.gfree = gp;
-	last->schedlink = sched.gfreecold;
+	sched.gfree = head->alllink;
+	head->alllink = sched.gfreecold;
 	sched.gfreecold = head;
 	return n;
 }

@@ -24,10 +24,21 @@
 #include "../runtime.h"
 
 enum { SLOTBITS = 8, NSLOTS = 1 << SLOTBITS, UNITBITS = 16, NLEVELS = (64 - UNITBITS) / SLOTBITS };
-enum { NCALLS = 32 }; // calls that are made per hold of the lock
+enum { NCALLS = 32, AHEAD = 4 }; // calls that are made per hold of the lock; timers asked for ahead
+
+// A cell stands for an armed timer. The timer itself lies where its user has put it, mostly on a stack and alone on
+// its page: with a million of them each look at one costs a miss in all caches. Cells lie together; the wheel
+// moves and sorts cells, and looks at a timer when it is set, stopped and fired.
+struct cell {
+	int64_t when;
+	struct timer *t;
+	uint32_t next, prev; // of its slot; free cells: next
+};
+
+enum { CELLBITS = 10, NCELLS = 1 << CELLBITS, MAXCHUNKS = 1 << 16 }; // cell 0 is none
 
 struct slot {
-	struct timer *head, *last;
+	uint32_t head, last;
 	int64_t min;   // the earliest, or a time before
 	bool unsorted; // perhaps
 };
@@ -37,11 +48,43 @@ struct timers {
 	int32_t n;    // armed; lock writes, anybody reads
 	int64_t next; // atomic; lock writes
 	int64_t pos;  // every slot before the one of this time is empty
+	uint32_t freecell, ncells; // cells that have been used once; those behind are fresh
 	uint64_t used[NLEVELS][NSLOTS / 64]; // slots that are not empty
 	struct slot slots[NLEVELS][NSLOTS];
+	struct cell *chunks[MAXCHUNKS];
 };
 
 // ---- one wheel; its lock is held ----
+
+static inline struct cell *
+cellof(struct timers *ts, uint32_t i)
+{
+	return &ts->chunks[i >> CELLBITS][i & (NCELLS - 1)];
+}
+
+static uint32_t
+newcell(struct timers *ts)
+{
+	uint32_t i = ts->freecell;
+	if (i != 0) {
+		ts->freecell = cellof(ts, i)->next;
+		return i;
+	}
+	i = ++ts->ncells;
+	if (i >> CELLBITS == MAXCHUNKS)
+		runtime_throw("too many timers");
+	struct cell **chunk = &ts->chunks[i >> CELLBITS];
+	if (*chunk == NULL)
+		*chunk = runtime_persistentalloc(NCELLS * sizeof **chunk, 64, &memstats.other_sys);
+	return i;
+}
+
+static void
+freecell(struct timers *ts, uint32_t i)
+{
+	cellof(ts, i)->next = ts->freecell;
+	ts->freecell = i;
+}
 
 static struct slot *
 slotof(struct timers *ts, int64_t when, int *level, int *index)
@@ -54,56 +97,58 @@ slotof(struct timers *ts, int64_t when, int *level, int *index)
 }
 
 static void
-insert(struct timers *ts, struct timer *t)
+insert(struct timers *ts, uint32_t ci)
 {
 	int l, i;
-	struct slot *s = slotof(ts, t->when, &l, &i);
-	t->next = NULL;
-	t->prev = s->last;
-	if (s->head == NULL) {
-		s->head = t;
-		s->min = t->when;
+	struct cell *c = cellof(ts, ci);
+	struct slot *s = slotof(ts, c->when, &l, &i);
+	c->next = 0;
+	c->prev = s->last;
+	if (s->head == 0) {
+		s->head = ci;
+		s->min = c->when;
 		s->unsorted = false;
 		ts->used[l][i / 64] |= 1ull << (i % 64);
 	} else {
-		s->last->next = t;
-		if (t->when < s->last->when)
+		struct cell *last = cellof(ts, s->last);
+		last->next = ci;
+		if (c->when < last->when)
 			s->unsorted = true;
-		if (t->when < s->min)
-			s->min = t->when;
+		if (c->when < s->min)
+			s->min = c->when;
 	}
-	s->last = t;
+	s->last = ci;
 }
 
 static void
 emptied(struct timers *ts, struct slot *s)
 {
 	size_t at = (size_t)(s - &ts->slots[0][0]);
+	s->head = s->last = 0;
 	ts->used[at / NSLOTS][at % NSLOTS / 64] &= ~(1ull << (at % 64));
 }
 
 static void
-removetimer(struct timers *ts, struct timer *t)
+removecell(struct timers *ts, uint32_t ci)
 {
-	if (t->prev != NULL && t->next != NULL) {
-		t->prev->next = t->next;
-		t->next->prev = t->prev;
-		return;
+	struct cell *c = cellof(ts, ci);
+	if (c->prev == 0 || c->next == 0) {
+		// At an end of its list: the slot is the one that it would be put into now, since every move of
+		// pos takes along those whose place changes.
+		int l, i;
+		struct slot *s = slotof(ts, c->when, &l, &i);
+		if (s->head == s->last)
+			emptied(ts, s);
+		else if (c->prev == 0)
+			s->head = c->next;
+		else
+			s->last = c->prev;
 	}
-	// At an end of its list: the slot is the one that it would be put into now, since every move of
-	// pos takes those along whose place changes.
-	int l, i;
-	struct slot *s = slotof(ts, t->when, &l, &i);
-	if (t->prev != NULL)
-		t->prev->next = t->next;
-	else
-		s->head = t->next;
-	if (t->next != NULL)
-		t->next->prev = t->prev;
-	else
-		s->last = t->prev;
-	if (s->head == NULL)
-		emptied(ts, s);
+	if (c->prev != 0)
+		cellof(ts, c->prev)->next = c->next;
+	if (c->next != 0)
+		cellof(ts, c->next)->prev = c->prev;
+	freecell(ts, ci);
 }
 
 // firstslot finds the earliest slot that is not empty, and when it begins.
@@ -127,47 +172,48 @@ firstslot(struct timers *ts, int *level, int64_t *start)
 
 // sortslot sorts by time, those of one time in the order of insertion: merges runs of 1, 2, 4...
 static void
-sortslot(struct slot *s)
+sortslot(struct timers *ts, struct slot *s)
 {
-	struct timer *list = s->head;
+	uint32_t list = s->head;
 	for (size_t run = 1;; run *= 2) {
-		struct timer *rest = list, *head = NULL, **tail = &head;
+		uint32_t rest = list, head = 0, *tail = &head;
 		int merges = 0;
-		while (rest != NULL) {
-			struct timer *a = rest, *b = rest;
+		while (rest != 0) {
+			uint32_t a = rest, b = rest;
 			size_t na = 0, nb = run;
-			for (; na < run && b != NULL; na++)
-				b = b->next;
+			for (; na < run && b != 0; na++)
+				b = cellof(ts, b)->next;
 			merges++;
-			while (na > 0 || (nb > 0 && b != NULL)) {
-				struct timer *t;
-				if (na > 0 && (nb == 0 || b == NULL || a->when <= b->when)) {
-					t = a;
-					a = a->next;
+			while (na > 0 || (nb > 0 && b != 0)) {
+				struct cell *c;
+				if (na > 0 && (nb == 0 || b == 0 || cellof(ts, a)->when <= cellof(ts, b)->when)) {
+					c = cellof(ts, a);
+					*tail = a;
+					a = c->next;
 					na--;
 				} else {
-					t = b;
-					b = b->next;
+					c = cellof(ts, b);
+					*tail = b;
+					b = c->next;
 					nb--;
 				}
-				*tail = t;
-				tail = &t->next;
+				tail = &c->next;
 			}
 			rest = b;
 		}
-		*tail = NULL;
+		*tail = 0;
 		list = head;
 		if (merges <= 1)
 			break;
 	}
 	s->head = list;
-	struct timer *prev = NULL;
-	for (struct timer *t = list; t != NULL; t = t->next) {
-		t->prev = prev;
-		prev = t;
+	uint32_t prev = 0;
+	for (uint32_t i = list; i != 0; i = cellof(ts, i)->next) {
+		cellof(ts, i)->prev = prev;
+		prev = i;
 	}
 	s->last = prev;
-	s->min = list->when;
+	s->min = cellof(ts, list)->when;
 	s->unsorted = false;
 }
 
@@ -183,9 +229,12 @@ struct due {
 	struct timercall calls[NCALLS];
 };
 
+// fire does what t is for; its cell, ci, is in no slot.
 static void
-fire(struct timers *ts, struct timer *t, int64_t now, struct due *d)
+fire(struct timers *ts, uint32_t ci, int64_t now, struct due *d)
 {
+	struct cell *c = cellof(ts, ci);
+	struct timer *t = c->t;
 	struct g *gp = NULL;
 	if (t->call != NULL)
 		d->calls[d->ncalls++] = (struct timercall){t->call, t->arg, t->seq};
@@ -196,8 +245,10 @@ fire(struct timers *ts, struct timer *t, int64_t now, struct due *d)
 		int64_t behind = now - t->when;
 		if (__builtin_add_overflow(t->when, t->period * (1 + behind / t->period), &t->when))
 			t->when = INT64_MAX;
-		insert(ts, t);
+		c->when = t->when;
+		insert(ts, ci);
 	} else {
+		freecell(ts, ci);
 		atomic_storerlx(&ts->n, ts->n - 1);
 		// Release: whoever sees NULL sees what fire did. t may be gone from here on.
 		atomic_storerel(&t->ts, NULL);
@@ -211,6 +262,15 @@ fire(struct timers *ts, struct timer *t, int64_t now, struct due *d)
 		d->ready.tail = gp;
 		d->nready++;
 	}
+}
+
+// fetch asks for the timer of cell i, or for what that is for, and returns the next cell.
+static inline uint32_t
+fetch(struct timers *ts, uint32_t i, bool arg)
+{
+	struct cell *c = cellof(ts, i);
+	__builtin_prefetch(arg ? c->t->arg : (void *)c->t);
+	return c->next;
 }
 
 // runtimers fires what is due, or as much of it as *d takes. It sets next.
@@ -228,35 +288,39 @@ runtimers(struct timers *ts, int64_t now, struct due *d)
 		if (ts->pos < start)
 			ts->pos = start;
 		if (l > 0) {
-			struct timer *t = s->head;
-			s->head = NULL;
+			uint32_t i = s->head;
 			emptied(ts, s);
-			while (t != NULL) {
-				struct timer *after = t->next;
-				__builtin_prefetch(after);
-				insert(ts, t);
-				t = after;
+			for (uint32_t after; i != 0; i = after) {
+				after = cellof(ts, i)->next;
+				insert(ts, i);
 			}
 			continue;
 		}
 		if (s->unsorted)
-			sortslot(s);
-		struct timer *t;
-		while ((t = s->head) != NULL && t->when <= now && d->ncalls < NCALLS) {
-			s->head = t->next;
-			if (t->next != NULL) {
-				t->next->prev = NULL;
-				__builtin_prefetch(t->next->next);
-			} else {
-				s->last = NULL;
+			sortslot(ts, s);
+		// Timers, and what they are for, come from far away: ask for them before they are needed.
+		uint32_t far = s->head, near = s->head;
+		for (int i = 0; i < 2 * AHEAD && far != 0; i++)
+			far = fetch(ts, far, false);
+		for (int i = 0; i < AHEAD && near != 0; i++)
+			near = fetch(ts, near, true);
+		uint32_t ci;
+		while ((ci = s->head) != 0 && cellof(ts, ci)->when <= now && d->ncalls < NCALLS) {
+			if (far != 0)
+				far = fetch(ts, far, false);
+			if (near != 0)
+				near = fetch(ts, near, true);
+			s->head = cellof(ts, ci)->next;
+			if (s->head != 0)
+				cellof(ts, s->head)->prev = 0;
+			else
 				emptied(ts, s);
-			}
-			fire(ts, t, now, d);
+			fire(ts, ci, now, d);
 		}
-		if (s->head != NULL) {
+		if (s->head != 0) {
 			if (s->unsorted)
-				sortslot(s); // a periodic timer came back into it
-			next = s->min = s->head->when;
+				sortslot(ts, s); // a periodic timer came back into it
+			next = s->min = cellof(ts, s->head)->when;
 			break;
 		}
 	}
@@ -294,6 +358,23 @@ runtime_wakenetpoller(int64_t when)
 	}
 }
 
+// arm puts t on ts, and tells whether it is the earliest there.
+static bool
+arm(struct timers *ts, struct timer *t)
+{
+	uint32_t ci = newcell(ts);
+	cellof(ts, ci)->when = t->when;
+	cellof(ts, ci)->t = t;
+	t->cell = ci;
+	atomic_storerlx(&t->ts, ts);
+	insert(ts, ci);
+	atomic_storerlx(&ts->n, ts->n + 1);
+	if (t->when >= ts->next)
+		return false;
+	atomic_storerel(&ts->next, t->when);
+	return true;
+}
+
 void
 runtime_timerstart(struct timer *t, int64_t when, int64_t period)
 {
@@ -310,12 +391,7 @@ runtime_timerstart(struct timer *t, int64_t when, int64_t period)
 	runtime_lock(&ts->lock);
 	if (atomic_loadrlx(&t->ts) != NULL)
 		runtime_throw("timerstart: timer is armed");
-	atomic_storerlx(&t->ts, ts);
-	insert(ts, t);
-	atomic_storerlx(&ts->n, ts->n + 1);
-	bool earliest = when < ts->next;
-	if (earliest)
-		atomic_storerel(&ts->next, when);
+	bool earliest = arm(ts, t);
 	runtime_unlock(&ts->lock);
 	// t may have fired on another p, and be gone.
 	if (earliest) {
@@ -335,7 +411,7 @@ runtime_timerstop(struct timer *t)
 			return false;
 		runtime_lock(&ts->lock);
 		if (likely(atomic_loadrlx(&t->ts) == ts)) {
-			removetimer(ts, t);
+			removecell(ts, t->cell);
 			atomic_storerlx(&t->ts, NULL);
 			atomic_storerlx(&ts->n, ts->n - 1);
 			if (ts->n == 0)
@@ -420,43 +496,36 @@ runtime_movetimers(struct p *from, struct p *to)
 		dst = newtimers(to);
 	int l;
 	int64_t start;
-	// Nobody else has two of these locks. timerstop, on an m without a p, may want one.
-	runtime_lock(&ts->lock);
-	struct timer *list = NULL, **tail = &list;
+	// The world is stopped, and who arms, stops or fires a timer has a p: nobody else is here, and a timer
+	// may be between two wheels.
 	for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
-		*tail = s->head;
-		tail = &s->last->next;
-		s->head = NULL;
+		uint32_t i = s->head;
 		emptied(ts, s);
+		for (uint32_t after; i != 0; i = after) {
+			struct timer *t = cellof(ts, i)->t;
+			after = cellof(ts, i)->next;
+			freecell(ts, i);
+			arm(dst, t);
+		}
 	}
-	runtime_unlock(&ts->lock);
-	// A timer in between has t->ts == ts, and is not on ts: timerstop must not see that. It cannot, as
-	// long as the world is stopped: it needs a p, too (public calls are a goroutine's).
-	runtime_lock(&dst->lock);
-	for (struct timer *t = list, *after; t != NULL; t = after) {
-		after = t->next;
-		insert(dst, t);
-		atomic_storerel(&t->ts, dst);
-		if (t->when < dst->next)
-			atomic_storerel(&dst->next, t->when);
-	}
-	atomic_storerlx(&dst->n, dst->n + ts->n);
-	runtime_unlock(&dst->lock);
 	ts->n = 0;
 	atomic_storerel(&ts->next, INT64_MAX);
 	to->timerticks = 0;
 }
 
 int32_t
+runtime_timerslen(struct p *pp)
+{
+	struct timers *ts = pp == NULL ? NULL : atomic_loadacq(&pp->timers);
+	return ts == NULL ? 0 : atomic_loadrlx(&ts->n);
+}
+
+int32_t
 runtime_timersarmed(void)
 {
 	int32_t n = 0;
-	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		struct p *pp = runtime_pat(i);
-		struct timers *ts = pp == NULL ? NULL : atomic_loadacq(&pp->timers);
-		if (ts != NULL)
-			n += atomic_loadrlx(&ts->n);
-	}
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
+		n += runtime_timerslen(runtime_pat(i));
 	return n;
 }
 
@@ -470,10 +539,13 @@ runtime_droptimers(void)
 		if (ts == NULL)
 			continue;
 		for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
-			for (struct timer *t = s->head; t != NULL; t = t->next)
-				t->ts = NULL;
-			s->head = NULL;
+			uint32_t i = s->head;
 			emptied(ts, s);
+			for (uint32_t after; i != 0; i = after) {
+				after = cellof(ts, i)->next;
+				cellof(ts, i)->t->ts = NULL;
+				freecell(ts, i);
+			}
 		}
 		ts->n = 0;
 		ts->next = INT64_MAX;

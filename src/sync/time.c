@@ -43,10 +43,6 @@ rt0_sleep_until(int64_t deadline)
 		threadsleep(deadline);
 		return;
 	}
-	if (deadline <= runtime_nanotime()) {
-		runtime_preemptpoint(gp);
-		return;
-	}
 	struct timer t;
 	t.ts = NULL;
 	t.when = deadline;

@@ -134,9 +134,9 @@ isready(const struct rt0_case *cs)
 {
 	struct rt0_chan *c = cs->chan;
 	if (cs->dir == RT0_CASE_SEND)
-		return (atomic_loadrlx(&c->recvq.first) != NULL) | (atomic_loadrlx(&c->qcount) < c->dataqsiz) |
-		       (atomic_loadrlx(&c->closed) != 0);
-	return (atomic_loadrlx(&c->sendq.first) != NULL) | (atomic_loadrlx(&c->qcount) > 0) | (atomic_loadrlx(&c->closed) != 0);
+		return (int)(atomic_loadrlx(&c->recvq.first) != NULL) | (int)(atomic_loadrlx(&c->qcount) < c->dataqsiz) |
+		       (int)(atomic_loadrlx(&c->closed) != 0);
+	return (int)(atomic_loadrlx(&c->sendq.first) != NULL) | (int)(atomic_loadrlx(&c->qcount) > 0) | (int)(atomic_loadrlx(&c->closed) != 0);
 }
 
 // look lists the cases that seem ready, and returns how many.

@@ -180,6 +180,43 @@ TEST_T(netpoll_close_against_wait, 20000)
 	CHECK_EQ(sched.npollwait, 0);
 }
 
+// Both at the same moment, again and again: the waiter looks at info just before the deadline is published and
+// parks just after, or it does not park.
+static int turn, returned;
+
+static void
+meets(void *arg)
+{
+	(void)arg;
+	for (int i = 1; i <= 20000; i++) {
+		while (get(&turn) < i)
+			if (rt0_gomaxprocs(0) == 1 || i % 1000 == 0)
+				rt0_gosched();
+		for (volatile int k = i % 64; k > 0; k--)
+			;
+		CHECK_EQ(runtime_poll_wait(pd, POLLREAD), POLL_TIMEOUT);
+		set(&returned, i);
+	}
+	inc(&done);
+}
+
+TEST_T(netpoll_deadline_meets_wait, 20000)
+{
+	mkpd();
+	rt0_go(meets, NULL);
+	for (int i = 1; i <= 20000; i++) {
+		runtime_poll_set_deadline(pd, INT64_MAX, POLLREAD);
+		set(&turn, i);
+		for (volatile int k = i / 64 % 64; k > 0; k--)
+			;
+		runtime_poll_set_deadline(pd, 1, POLLREAD);
+		while (get(&returned) < i)
+			rt0_gosched();
+	}
+	await(&done, 1);
+	CHECK_EQ(sched.npollwait, 0);
+}
+
 // ---- Go's TestNetpollBreak: a thread asleep in the poller is woken for what else there is ----
 
 static void

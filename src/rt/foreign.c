@@ -131,11 +131,13 @@ callbackmain(void *arg)
 
 // leavep gives the p away at the end of a call. handoffp would have somebody look for work when nobody
 // does; here sysmon and the thread's next call may be trusted to: an m that is woken after each
-// call costs ten times the call, and is in the way of the next.
+// call costs ten times the call, and is in the way of the next. But timers and the network need somebody
+// who sleeps for them.
 static void
 leavep(struct p *pp)
 {
-	if (runtime_runqempty(pp)) {
+	bool polled = runtime_timernext(pp) == INT64_MAX && (atomic_loadrlx(&sched.npollwait) == 0 || atomic_load(&sched.lastpoll) == 0);
+	if (polled && runtime_runqempty(pp)) {
 		runtime_lock(&sched.lock);
 		if (!atomic_loadrlx(&sched.gcwaiting) && sched.runqsize == 0 &&
 		    (sched.solo || atomic_loadrlx(&sched.needspinning) == 0)) {

@@ -11,7 +11,7 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t blockedcheckns = MS / 4;
+static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 2 * MS;
 static const int64_t retryns = MS / 10;
 static const int64_t scavengeperiod = SEC;
 
@@ -24,8 +24,8 @@ runtime_wakesysmon(void)
 }
 
 // stuck tells whether the thread that runs on pp gets no CPU time: it sleeps in the kernel, or the machine is
-// busy. While others wait it is asked soon and then half as often each time it is not; else with sysmon's
-// own ticks, to know for how long it has slept when somebody comes.
+// busy. While others wait it is asked soon and then half as often each time it is not; seldom where goroutines
+// come and go; else with sysmon's own ticks, to know for how long it has slept when somebody comes.
 static bool
 stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 {
@@ -37,10 +37,13 @@ stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 		pd->cpuswitch = n;
 		pd->cpu = -1; // a goroutine that has just begun is not asked about at once
 		pd->cpufrom = pd->looked;
-		pd->cpunext = now + (waiting ? blockedcheckns : 10 * MS);
+		pd->cpuback = pd->cpuback < blockedcheckns ? blockedcheckns : pd->cpuback * 2 < blockedcheckmax ? pd->cpuback * 2 : blockedcheckmax;
+		pd->cpunext = now + (waiting ? pd->cpuback : 10 * MS);
 	} else if (now >= pd->cpunext || (waiting && !pd->cpuwaiting)) {
 		int64_t cpu = runtime_threadcputime(tid), passed = now - pd->cpusince;
 		still = cpu == pd->cpu;
+		if (still)
+			pd->cpuback = 0;
 		int64_t seen = pd->cpuseen;
 		pd->cpuseen = now;
 		if (still || pd->cpu < 0 || cpu - pd->cpu < passed / 16)

@@ -565,6 +565,14 @@ runtime_sigsave(void)
 	initsigmask = setmask(NULL);
 }
 
+uint64_t runtime_hostmask;
+
+uint64_t
+runtime_startmask(void)
+{
+	return sched.islibrary ? runtime_hostmask : initsigmask;
+}
+
 // UNBLOCKED are never blocked on a thread of ours: a fault that is blocked ends the process without a
 // word, and preemption and profiling must reach every thread. In library mode the last two are the host's.
 #define SIGBIT(sig) (1ul << ((sig) - 1))

@@ -77,6 +77,7 @@ cxx() {
 	cat >"$src" <<-'END'
 		#include <rt0.h>
 		#include <rt0/go.h>
+		#include <rt0/net.h>
 		RT0_INIT(first)
 		{
 		}
@@ -214,6 +215,30 @@ examples() {
 	count examples/library says 'goroutines summed 499500' "$d/library"
 	count examples/wordfreq_builds $rt0 build $w examples/wordfreq.c -o "$d/wordfreq"
 	count examples/wordfreq says the "$d/wordfreq" /usr/share/common-licenses
+	# served EXAMPLE COMMAND...: the command, with $at where the server listens.
+	served() {
+		local example=$1 out status
+		shift
+		"$d/$example" 127.0.0.1:0 >"$d/$example.out" &
+		out=$!
+		for _ in $(seq 200); do
+			at=$(sed -n 's/^listening on //p' "$d/$example.out")
+			[ -n "$at" ] && break
+			sleep 0.05
+		done
+		at=$at "$@"
+		status=$?
+		kill $out
+		wait $out 2>/dev/null
+		return $status
+	}
+	export d
+	count examples/echo_builds $rt0 build $w examples/echo.c -o "$d/echo"
+	count examples/echo served echo bash -c '"$d/echo" -client -n 50 -t 1 "$at" | grep " 0 failed"'
+	count examples/echo_nonsense bash -c '"$d/echo" 127.0.0.1:99999 2>&1 | grep "invalid port in address"'
+	count examples/httpd_builds $rt0 build $w examples/httpd.c -o "$d/httpd"
+	count examples/httpd served httpd bash -c '[[ $(curl -s "http://$at/" "http://$at/") == $(printf "hello, world\nhello, world") ]]'
+	count examples/httpd_bad_request served httpd bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "GET /\r\n\r\n" >&3; grep -q "400 Bad Request" <&3'
 	count examples/wordfreq_missing_file bash -c "! $d/wordfreq $d/nofile"
 	rm -rf "$d"
 	finish

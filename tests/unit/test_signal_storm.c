@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 
@@ -18,7 +19,7 @@ static const int storm[] = {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGTERM, SIGUSR1, 
     SIGALRM, SIGCHLD, SIGCONT, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,
     SIGPWR, SIGTRAP, SIGSYS, SIGSEGV, SIGFPE};
 
-static int stop_storm, running, shared;
+static int stop_storm, running, shared, quit;
 static rt0_mutex storm_lock;
 
 static void *
@@ -60,6 +61,16 @@ storm_child(void *arg)
 	shared++;
 	rt0_mutex_unlock(&storm_lock);
 	inc((int *)arg);
+}
+
+static void
+pong(void *arg)
+{
+	rt0_chan **c = arg;
+	int v;
+	RT0_RANGE (c[0], v)
+		rt0_chan_send(c[1], &v);
+	rt0_chan_close(c[1]);
 }
 
 static void

@@ -217,6 +217,7 @@ void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
 void runtime_wakep(void);
 void runtime_handoffp(struct p *pp);
+bool runtime_unwatched(int64_t when);
 void runtime_stoplockedm(void);
 void runtime_mparkbound(struct m *mp);
 struct m *runtime_mget(void);

@@ -56,7 +56,7 @@ typedef struct rt0_command {
 // Returns  0 with the process in *out; -ENOENT: no such program, or directory; -EACCES; -ENOEXEC; -ENOTDIR; -E2BIG;
 //          -EAGAIN, -ENOMEM: no process to be had; -EMFILE; -EINVAL: cmd; what rt0_context_err says;
 //          -ECANCELED, -EBADF: an fd.
-// Blocks   the thread, until the child runs its program.
+// Blocks   the thread, until the child runs its program; the goroutine, while four others are at that.
 // Context  goroutine or thread.
 RT0_API int rt0_process_start(const rt0_command *cmd, rt0_process **out);
 

@@ -14,7 +14,10 @@
 #include "../../include/rt0/process.h"
 #include "net.h"
 
-enum { E2BIG = 7, ECHILD = 10, ESRCH = 3, OUTPUTMIN = 4096 };
+enum { ESRCH = 3, OUTPUTMIN = 4096, SPAWNS = 4 };
+
+// A thread sleeps while the child is on its way to exec: so many at one time, however many are started.
+static rt0_semaphore spawns = RT0_SEMAPHORE(SPAWNS);
 
 struct rt0_process {
 	uint32_t refs; // atomic
@@ -186,7 +189,9 @@ start(const rt0_command *cmd, bool closes, rt0_process **out)
 	    .errtoout = cmd->err.kind == RT0_STDIO_STDOUT,
 	    .group = (cmd->flags & RT0_PROCESS_GROUP) != 0,
 	};
+	rt0_semaphore_acquire(&spawns, 1);
 	long pid = runtime_spawn(&sp, &p->sysfd);
+	rt0_semaphore_release(&spawns, 1);
 	err = pid < 0 ? (int)pid : 0;
 	if (err == 0) {
 		*p = (rt0_process){.refs = 1, .pid = (int32_t)pid, .sysfd = p->sysfd, .group = sp.group, .closes = closes};

@@ -149,7 +149,8 @@ TEST(lookup_nonsense)
 		CHECK_EQ(rt0_lookup(names[i], "80", 0, RT0_NEVER, a, 1), -ENXIO);
 		CHECK_EQ(get(&nfake), i + 1);
 	}
-	CHECK_EQ(rt0_lookup("localhost", "80", 0, 0, a, 1), -ETIMEDOUT);
+	int past = rt0_lookup("localhost", "80", 0, 0, a, 1);
+	CHECK(past == -ETIMEDOUT || past == -ENXIO);
 }
 
 static int eai;

@@ -419,8 +419,16 @@ TEST(process_many_wait_for_one)
 TEST(process_context_kills)
 {
 	int status, n = rt0_num_goroutine();
-	rt0_context *ctx = rt0_context_with_timeout(rt0_context_background(), 5 * RT0_MILLISECOND);
-	rt0_process *p = sleeper(0, ctx), *q;
+	rt0_context *ctx;
+	rt0_process *p = NULL, *q;
+	rt0_command sleep1000 = {.argv = ARGV("sleep", "1000")};
+	for (int64_t ns = 5 * RT0_MILLISECOND; p == NULL; ns *= 2) {
+		ctx = sleep1000.ctx = rt0_context_with_timeout(rt0_context_background(), ns);
+		int err = rt0_process_start(&sleep1000, &p);
+		CHECK(err == 0 || err == -ETIMEDOUT); // this was slower than that
+		if (err < 0)
+			rt0_context_release(ctx);
+	}
 	CHECK_EQ(rt0_process_wait(p, RT0_NEVER, &status), 0);
 	CHECK_EQ(status, -SIGKILL);
 	CHECK_EQ(rt0_context_err(ctx), -ETIMEDOUT);

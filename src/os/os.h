@@ -16,6 +16,7 @@ struct iovec_any {
 // builds: GODEBUG=failsys=NAME:n in env.c). Results are the kernel's: negative errno on error. ----
 long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f);
 long runtime_sys(long nr, long a, long b, long c, long d, long e, long f); // with the fault counter
+bool runtime_failsys(long nr); // counts a use of nr that is made elsewhere; true: it is to fail
 
 // ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
 // States of a range: reserved (address space only) -> prepared (sysMap) -> ready.

@@ -109,9 +109,11 @@ runtime_spawn(struct spawn *s, int32_t *pidfd)
 	s->mask = runtime_startmask();
 	*pidfd = -1;
 	rt0_entersyscall();
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8);
-	long pid = runtime_vfork(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, spawnchild, s, pidfd);
-	sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
+	if (sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, 8) != 0)
+		runtime_throw("rt_sigprocmask failed");
+	long pid = runtime_failsys(SYS_clone) ? -EAGAIN : runtime_vfork(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, spawnchild, s, pidfd);
+	if (sys4(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8) != 0)
+		runtime_throw("rt_sigprocmask failed");
 	int status;
 	if (pid > 0 && s->err < 0) {
 		runtime_waitpidfd(*pidfd, &status);

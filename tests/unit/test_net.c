@@ -117,8 +117,12 @@ TEST(net_addr_nonsense)
 		why = NULL;
 		CHECK_EQ(rt0_addr_parse(bad[i][0], &a, &why), -EINVAL);
 		CHECK_STREQ(why, bad[i][1]);
-		CHECK_EQ(rt0_listen(bad[i][0], 0, &f), -EINVAL);
-		CHECK_EQ(rt0_dial(bad[i][0], INT64_MAX, &f), -EINVAL);
+		// Names are for these two, but nothing that looks like a number is one.
+		if (strcmp(bad[i][0], "localhost:80") != 0 && strcmp(bad[i][0], "127.0.0.1:http") != 0 && strchr(bad[i][0], '%') == NULL) {
+			int want = bad[i][0][0] != '[' && strncmp(why, "not a numeric", 13) == 0 ? -ENXIO : -EINVAL;
+			CHECK_EQ(rt0_listen(bad[i][0], 0, &f), want);
+			CHECK_EQ(rt0_dial(bad[i][0], INT64_MAX, &f), want);
+		}
 		CHECK_EQ(rt0_packet_listen(bad[i][0], 0, &f), -EINVAL);
 		CHECK_EQ(rt0_packet_dial(bad[i][0], &f), -EINVAL);
 	}

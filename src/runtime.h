@@ -312,6 +312,7 @@ void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT
 void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
+void runtime_pollforked(void);    // its portable half
 
 // ---- preempt.c ----
 struct ucontext;

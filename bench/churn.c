@@ -16,7 +16,7 @@
 enum {
 	maxsend = 4096,      // of a connection in one call
 	deaf_send = 1 << 20, // what a peer that does not read sends at most
-	patience_ms = 20000, // a connection that waits for longer is a failure
+	patience_ms = 20000, // a connection on which nothing moves for longer is a failure
 	tick_ms = 2,         // how often connections that wait for a time are looked at
 	leak_ms = 10000,     // how long the server has to close its descriptors
 	portless = 64,       // connections from one source address before the next one
@@ -45,6 +45,13 @@ static struct {
 	long opened, ended[nkinds], verified, dropped, noport;
 } seen;
 static int churnep;
+
+// progress: bytes go one way or the other, so the server is not stuck.
+static void
+progress(struct conn *c)
+{
+	c->deadline = now() + (int64_t)patience_ms * 1000000;
+}
 
 static void
 finish(struct conn *c, bool byreset)
@@ -103,7 +110,7 @@ begin(struct conn *c)
 		return;
 	}
 	seen.opened++;
-	c->deadline = now() + (int64_t)patience_ms * 1000000;
+	progress(c);
 	switch (k) {
 	case polite:
 		c->total = (uint32_t)between(1, 8) * msgsize;
@@ -152,6 +159,7 @@ input(struct conn *c)
 				gone(c, "the server closed the connection");
 			return false;
 		}
+		progress(c);
 		if (opt.http) {
 			// Answers are longer than what they begin with, and come in one piece.
 			if (kinds[c->kind].verified && c->got == 0 &&
@@ -191,6 +199,7 @@ output(struct conn *c)
 	    MSG_NOSIGNAL);
 	if (n > 0) {
 		c->sent += (uint32_t)n;
+		progress(c);
 		if (c->kind == loris)
 			c->due = now() + (int64_t)between(1, 20) * 1000000;
 		if (c->kind == deaf && c->sent < c->total)

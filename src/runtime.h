@@ -283,7 +283,6 @@ void runtime_looktimers(struct p *pp);    // the current p's, at its turn
 void runtime_movetimers(struct p *from, struct p *to); // world stopped
 int32_t runtime_timerslen(struct p *pp);  // how many are armed there
 int32_t runtime_timersarmed(void);        // how many, in all
-void runtime_droptimers(void);            // rt0_stop: nobody runs
 
 // ---- netpoll.c, and os/linux/netpoll_epoll.c ----
 // A descriptor that the poller watches. Never unmapped: late events and timers may look at it.

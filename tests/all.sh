@@ -92,6 +92,17 @@ cxx() {
 				chan_send(c, &i);
 			chan_close(c);
 		}
+		int
+		selects(rt0_chan *c, bool *ok)
+		{
+			long v = 0;
+			switch (RT0_SELECT(RT0_RECV(c, &v, ok), RT0_SEND(c, &v), RT0_RECV(c, NULL))) {
+			case 0:
+				return chan_try_select(case_recv(c, (void *)&v));
+			default:
+				return chan_select_until(RT0_NEVER, case_send(c, &v));
+			}
+		}
 		static void
 		catches(void *v)
 		{
@@ -206,6 +217,7 @@ examples() {
 	count examples/hello_pure says 'hello, world' $rt0 run -pure $w examples/hello.c
 	count examples/sieve says '' $rt0 run $w examples/sieve.c
 	count examples/recover says 'failed: runtime error: invalid memory address' $rt0 run $w examples/recover.c
+	count examples/select says '3 answers, 1 too late' $rt0 run $w examples/select.c
 	count examples/skynet says '499999500000' $rt0 run $w examples/skynet.c
 	count examples/init says 'main: everything is ready' $rt0 run $w examples/init/main.c examples/init/config.c
 	count examples/plugin_builds $rt0 build -shared -fPIC $w examples/plugin/plugin.c -o "$d/plugin.so"

@@ -3,9 +3,12 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -290,6 +293,60 @@ TEST(net_refused_and_timed_out)
 	CHECK(rt0_nanotime() >= d);
 }
 
+// A peer that has gone without a word: keep-alive's probe, or what we send, is answered by a reset.
+TEST(net_half_open)
+{
+	enum { REPAIR = 19 };
+	int on = 1;
+	char b[8];
+	for (int i = 0; i < 2; i++) {
+		connected("127.0.0.1:0");
+		int fd = rt0_fd_sysfd(cli);
+		if (setsockopt(fd, IPPROTO_TCP, REPAIR, &on, sizeof on) < 0)
+			SKIP("not allowed to make a connection vanish");
+		CHECK_EQ(rt0_fd_close(cli), 0); // sends nothing
+		CHECK_EQ(rt0_fd_set_deadline(srv, rt0_nanotime() + 1000000), 0);
+		CHECK_EQ(rt0_fd_read(srv, b, 8), -ETIMEDOUT);
+		CHECK_EQ(rt0_fd_set_deadline(srv, INT64_MAX), 0);
+		if (i == 0)
+			CHECK_EQ(rt0_fd_write(srv, "x", 1), 1);
+		else
+			CHECK_EQ(rt0_set_keepalive(srv, 1, 1, 1), 0);
+		CHECK_EQ(rt0_fd_read(srv, b, 8), -ECONNRESET);
+		CHECK_EQ(rt0_fd_read(srv, b, 8), 0);
+		CHECK_EQ(rt0_fd_write(srv, "x", 1), -EPIPE);
+		CHECK_EQ(rt0_fd_close(srv), 0);
+		CHECK_EQ(rt0_fd_close(lis), 0);
+	}
+}
+
+// In a network of its own, which has ten ports to dial from.
+TEST(net_dial_without_ports)
+{
+	enum { PORTS = 10 };
+	rt0_fd *c[PORTS], *none = NULL;
+	rt0_lock_os_thread(); // the network is the thread's
+	if (unshare(CLONE_NEWNET) < 0)
+		SKIP("not allowed to make a network");
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int s = socket(AF_INET, SOCK_DGRAM, 0), f = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY);
+	CHECK_EQ(ioctl(s, SIOCSIFFLAGS, &lo), 0);
+	if (write(f, "40000 40009", 11) != 11)
+		SKIP("not allowed to say how many ports");
+	listen_on("127.0.0.1:1000");
+	int fds = netutil_fds();
+	for (int i = 0; i < PORTS; i++)
+		CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &c[i]), 0);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &none), -EADDRNOTAVAIL);
+	CHECK(none == NULL);
+	// A reset leaves the port free; and nothing is left of the tries.
+	CHECK_EQ(rt0_set_linger(c[3], 0), 0);
+	CHECK_EQ(rt0_fd_close(c[3]), 0);
+	CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &c[3]), 0);
+	CHECK_EQ(netutil_fds(), fds + PORTS);
+}
+
 static void
 acceptor(void *arg)
 {
@@ -357,6 +414,69 @@ ontrouble(rt0_fd *l, int err, int64_t delay)
 	lastdelay = delay;
 	set(&lasterr, err);
 	inc(&troubles);
+}
+
+static void
+sleeper(void *flag)
+{
+	rt0_sleep(500000000);
+	set((int *)flag, 1);
+}
+
+// expirer sets the deadline to be over soon, when accept has begun to back off for 640 ms.
+static void
+expirer(void *soon)
+{
+	static int late[2];
+	int *flag = &late[soon != NULL];
+	while (get(&troubles) < 8)
+		rt0_sleep(1000000);
+	rt0_go(sleeper, flag);
+	CHECK_EQ(rt0_fd_set_deadline(lis, soon != NULL ? rt0_nanotime() + 1000000 : 0), 0);
+	await(&done, 1);
+	CHECK_EQ(get(flag), 0);
+	CHECK_EQ(get(&troubles), 8);
+	inc(&done);
+}
+
+TEST(net_accept_backs_off_until_a_deadline)
+{
+	rt0_fd *c;
+	rt0_set_accept_trouble(ontrouble);
+	listen_on("127.0.0.1:0");
+	CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &cli), 0);
+	netutil_starve(0);
+	// Set while it backs off: it stops there and then.
+	for (int i = 0; i < 2; i++) {
+		set(&troubles, 0);
+		set(&done, 0);
+		rt0_go(expirer, i == 0 ? NULL : &c);
+		CHECK_EQ(rt0_accept(lis, &c, NULL), -ETIMEDOUT);
+		inc(&done);
+		await(&done, 2);
+		CHECK_EQ(rt0_fd_set_deadline(lis, INT64_MAX), 0);
+	}
+	set(&done, 0);
+	// Set before, to fall while it backs off.
+	set(&troubles, 0);
+	int64_t d = rt0_nanotime() + 170000000;
+	CHECK_EQ(rt0_fd_set_deadline(lis, d), 0);
+	CHECK_EQ(rt0_accept(lis, &c, NULL), -ETIMEDOUT);
+	CHECK(rt0_nanotime() >= d);
+	// One that is moved away meanwhile changes nothing.
+	set(&troubles, 0);
+	CHECK_EQ(rt0_fd_set_deadline(lis, INT64_MAX), 0);
+	rt0_go(acceptor, lis);
+	while (get(&troubles) < 4)
+		rt0_sleep(1000000);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(rt0_fd_set_deadline(lis, rt0_nanotime() + 60000000000 + i), 0);
+	CHECK_EQ(get(&done), 0);
+	while (get(&troubles) < 6)
+		rt0_sleep(1000000);
+	CHECK_EQ(rt0_fd_close(lis), 0);
+	await(&done, 1);
+	CHECK_EQ(result, -ECANCELED);
 }
 
 TEST(net_accept_without_descriptors)

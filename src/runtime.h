@@ -306,6 +306,7 @@ int32_t runtime_netpollevent(struct gqueue *q, uint64_t tag, int mode, bool hup)
 // waiter a mode. Results: POLL_...; poll_open: 0 or -errno (-EPERM: cannot be watched).
 int runtime_poll_open(int fd, struct polldesc **out);
 void runtime_poll_close(struct polldesc *pd);   // after poll_unblock, and when nobody waits
+int64_t runtime_poll_deadline(struct polldesc *pd); // for reading, as it was set, or 0: over
 int runtime_poll_reset(struct polldesc *pd, int mode);
 int runtime_poll_wait(struct polldesc *pd, int mode);
 void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT64_MAX: never

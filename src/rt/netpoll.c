@@ -382,6 +382,15 @@ runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode)
 	netpollgoready(wg);
 }
 
+int64_t
+runtime_poll_deadline(struct polldesc *pd)
+{
+	runtime_lock(&pd->lock);
+	int64_t d = pd->rd == 0 ? INT64_MAX : pd->rd < 0 ? 0 : pd->rd;
+	runtime_unlock(&pd->lock);
+	return d;
+}
+
 // poll_unblock fails all who wait, and all who will.
 void
 runtime_poll_unblock(struct polldesc *pd)

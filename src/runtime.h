@@ -444,6 +444,7 @@ void runtime_printlock(void); // recursive for one m
 void runtime_printunlock(void);
 void runtime_printreset(void); // in the child of a fork: nobody is printing
 int runtime_snprintf(char *buf, size_t n, const char *fmt, ...) PRINTF(3, 4);
+long runtime_vprintto(long (*write)(void *to, const void *p, size_t n), void *to, const char *fmt, __builtin_va_list ap);
 int runtime_vsnprintf(char *buf, size_t n, const char *fmt, __builtin_va_list ap);
 size_t runtime_strlen(const char *s);
 int runtime_strcmp(const char *a, const char *b);

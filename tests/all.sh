@@ -252,6 +252,20 @@ examples() {
 	count examples/httpd_builds $rt0 build $w examples/httpd.c -o "$d/httpd"
 	count examples/httpd served httpd bash -c '[[ $(curl -s "http://$at/" "http://$at/") == $(printf "hello, world\nhello, world") ]]'
 	count examples/httpd_bad_request served httpd bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "GET /\r\n\r\n" >&3; grep -q "400 Bad Request" <&3'
+	count examples/chat_builds $rt0 build $w examples/chat.c -o "$d/chat"
+	count examples/chat served chat bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "ann\nhello\n/quit\n" >&3; [[ $(cat <&3) == *"ann: hello"* ]]'
+	count examples/chat_garbage served chat bash -c 'for i in 1 2 3; do
+			{ head -c 100000 /dev/urandom; sleep 0.1; } >"/dev/tcp/${at/://}"; done 2>/dev/null
+		exec 3<>"/dev/tcp/${at/://}"; printf "ann\n/who\n/quit\n" >&3; grep -q "ann is in lobby" <&3'
+	count examples/chat_closes bash -c '"$d/chat" localhost:0 >"$d/bye" & p=$!
+		until at=$(sed -n "s/^listening on //p" "$d/bye"); [ -n "$at" ]; do sleep 0.05; done
+		exec 3<>"/dev/tcp/${at/://}" 4<>"/dev/tcp/${at/://}"; printf "ann\n" >&3; read -r a <&3; read -r a <&3
+		kill -TERM $p; wait $p && tail -n 1 "$d/bye" | grep -x bye && grep "the server closes" <&3'
+	count examples/chat_nonsense bash -c '! "$d/chat" nonsense && ! "$d/chat" name.invalid:1 && ! "$d/chat" && ! "$d/chat" -x && ! "$d/chat" 127.0.0.1:99999'
+	count examples/ratelimit_builds $rt0 build $w examples/ratelimit.c -o "$d/ratelimit"
+	count examples/ratelimit says '30 requests by 4 workers: 30 served, 0 turned away' "$d/ratelimit" -r 200 -b 5 -n 30 -w 4
+	count examples/ratelimit_turns_away says '30 requests by 30 workers: 3 served, 27 turned away' "$d/ratelimit" -r 1 -b 3 -n 30 -w 30 -t 20
+	count examples/ratelimit_nonsense bash -c '! "$d/ratelimit" -r 0 && ! "$d/ratelimit" -n && ! "$d/ratelimit" -w 1x && ! "$d/ratelimit" x'
 	count examples/wordfreq_missing_file bash -c "! $d/wordfreq $d/nofile"
 	rm -rf "$d"
 	finish

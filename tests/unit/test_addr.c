@@ -62,6 +62,8 @@ TEST(net_addr_nonsense)
 		why = NULL;
 		CHECK_EQ(rt0_addr_parse(bad[i][0], &a, &why), -EINVAL);
 		CHECK_STREQ(why, bad[i][1]);
+		if (strstr(why, "numeric host") || strstr(bad[i][0], "http"))
+			continue; // may be names, for those who look them up
 		CHECK_EQ(rt0_listen(bad[i][0], 0, &f), -EINVAL);
 		CHECK_EQ(rt0_dial(bad[i][0], INT64_MAX, &f), -EINVAL);
 		CHECK_EQ(rt0_packet_listen(bad[i][0], 0, &f), -EINVAL);

@@ -62,12 +62,12 @@ TEST(net_addr_nonsense)
 		why = NULL;
 		CHECK_EQ(rt0_addr_parse(bad[i][0], &a, &why), -EINVAL);
 		CHECK_STREQ(why, bad[i][1]);
-		if (strstr(why, "numeric host") || strstr(bad[i][0], "http"))
-			continue; // may be names, for those who look them up
-		CHECK_EQ(rt0_listen(bad[i][0], 0, &f), -EINVAL);
-		CHECK_EQ(rt0_dial(bad[i][0], INT64_MAX, &f), -EINVAL);
 		CHECK_EQ(rt0_packet_listen(bad[i][0], 0, &f), -EINVAL);
 		CHECK_EQ(rt0_packet_dial(bad[i][0], &f), -EINVAL);
+		if (strstr(why, "numeric host") || strstr(bad[i][0], "http"))
+			continue; // may be names, which listen and dial look up
+		CHECK(rt0_listen(bad[i][0], 0, &f) < 0);
+		CHECK(rt0_dial(bad[i][0], INT64_MAX, &f) < 0);
 	}
 	CHECK_EQ(rt0_addr_parse(NULL, &a, &why), -EINVAL);
 	CHECK_STREQ(why, "no address");

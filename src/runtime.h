@@ -283,7 +283,6 @@ void runtime_looktimers(struct p *pp);    // the current p's, at its turn
 void runtime_movetimers(struct p *from, struct p *to); // world stopped
 int32_t runtime_timerslen(struct p *pp);  // how many are armed there
 int32_t runtime_timersarmed(void);        // how many, in all
-void runtime_droptimers(void);            // rt0_stop: nobody runs
 
 // ---- netpoll.c, and os/linux/netpoll_epoll.c ----
 // A descriptor that the poller watches. Never unmapped: late events and timers may look at it.
@@ -307,12 +306,14 @@ int32_t runtime_netpollevent(struct gqueue *q, uint64_t tag, int mode, bool hup)
 // waiter a mode. Results: POLL_...; poll_open: 0 or -errno (-EPERM: cannot be watched).
 int runtime_poll_open(int fd, struct polldesc **out);
 void runtime_poll_close(struct polldesc *pd);   // after poll_unblock, and when nobody waits
+int64_t runtime_poll_deadline(struct polldesc *pd); // for reading, as it was set, or 0: over
 int runtime_poll_reset(struct polldesc *pd, int mode);
 int runtime_poll_wait(struct polldesc *pd, int mode);
 void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT64_MAX: never
 void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
+void runtime_pollforked(void);    // its portable half
 
 // ---- preempt.c ----
 struct ucontext;

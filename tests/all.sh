@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, gdb, C++, symbols, servers, benchmarks of servers and the models.
+# programs, examples, installation, gdb, C++, symbols, servers, peers that misbehave, benchmarks of
+# servers and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -365,6 +366,7 @@ step examples examples
 step panic tests/panic.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
+step churn tests/churn.sh build/gcc-d0 gcc
 step servers servers
 step bench-net env GO= RUNS=1 SECS=1 IDLE_CONNS=1000 bench/run.sh echo_1 echo_100 idle_conn http_hello redis
 step clang config CC=clang

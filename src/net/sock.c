@@ -254,7 +254,10 @@ trouble(struct fd *fd, rt0_fd *h, int err, int64_t delay)
 	    err == -EMFILE ? "too many open files (ulimit -n)" : err == -ENFILE ? "too many open files in the system" : "no memory in the kernel");
 }
 
-// backoff waits for delay; -ECANCELED: closed meanwhile. A read deadline that is over ends the wait, too.
+// backoff waits for delay; -ECANCELED: closed meanwhile; -ETIMEDOUT: the read deadline is over.
+//
+// It waits for the listener's write deadline, which nobody else uses. Who sets the read deadline makes that
+// one be over, after that: so either we see the new one when we look for the second time, or our wait ends.
 static int
 backoff(struct fd *fd, int64_t delay)
 {
@@ -262,12 +265,16 @@ backoff(struct fd *fd, int64_t delay)
 		rt0_sleep(delay);
 		return 0;
 	}
-	int err;
-	runtime_poll_set_deadline(fd->pd, rt0_nanotime() + delay, POLLWRITE);
-	while ((err = runtime_poll_wait(fd->pd, POLLWRITE)) == POLL_OK)
-		;
-	runtime_poll_set_deadline(fd->pd, INT64_MAX, POLLWRITE);
-	return err == POLL_CLOSING ? -ECANCELED : 0;
+	for (int64_t end = rt0_nanotime() + delay;;) {
+		int64_t d = runtime_poll_deadline(fd->pd), now = rt0_nanotime();
+		if (d <= now)
+			return -ETIMEDOUT;
+		if (end <= now)
+			return 0;
+		runtime_poll_set_deadline(fd->pd, d < end ? d : end, POLLWRITE);
+		if (runtime_poll_deadline(fd->pd) == d && runtime_poll_wait(fd->pd, POLLWRITE) == POLL_CLOSING)
+			return -ECANCELED;
+	}
 }
 
 // gone is whether accept's error is that of a connection which has ended while it waited.

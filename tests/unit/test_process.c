@@ -420,7 +420,7 @@ TEST(process_many_wait_for_one)
 TEST(process_context_kills)
 {
 	int status, n = rt0_num_goroutine();
-	rt0_context *ctx;
+	rt0_context *ctx = NULL;
 	rt0_process *p = NULL, *q;
 	rt0_command sleep1000 = {.argv = ARGV("sleep", "1000")};
 	for (int64_t ns = 5 * RT0_MILLISECOND; p == NULL; ns *= 2) {

@@ -29,6 +29,7 @@ const (
 	npingpong    = 2000000
 	nbufchan     = 20000000
 	bufchanCap   = 128
+	nselect4     = 4000000 // items of all four producers
 	nmutex       = 1000000 // by each of mutexGs goroutines
 	mutexGs      = 8
 	ndefer       = 100000000
@@ -180,6 +181,39 @@ func bufchan() {
 		fatal("bufchan: wrong sum")
 	}
 	per("bufchan", d, nbufchan)
+}
+
+func producer4(c chan int) {
+	for i := 0; i < nselect4/4; i++ {
+		c <- i
+	}
+}
+
+func select4() {
+	a, b, c, d := make(chan int), make(chan int), make(chan int), make(chan int)
+	t := time.Now()
+	go producer4(a)
+	go producer4(b)
+	go producer4(c)
+	go producer4(d)
+	sum := 0
+	for i := 0; i < nselect4; i++ {
+		select {
+		case v := <-a:
+			sum += v
+		case v := <-b:
+			sum += 2 * v
+		case v := <-c:
+			sum += 3 * v
+		case v := <-d:
+			sum += 4 * v
+		}
+	}
+	t2 := time.Since(t)
+	if sum != 10*(nselect4/4*(nselect4/4-1)/2) {
+		fatal("select4: wrong sum")
+	}
+	per("select4", t2, nselect4)
 }
 
 func mutex() {
@@ -456,7 +490,7 @@ func preempt() {
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
-		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
+		"pingpong": pingpong, "bufchan": bufchan, "select4": select4, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
 		"skynet": skynet, "sieve": sieve, "parked": parked, "idle": idle, "traceback": traceback,
 		"preempt": preempt,
 	}

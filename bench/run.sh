@@ -4,7 +4,7 @@
 #
 #	bench/run.sh [-s] [NAME...]
 #
-# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve
+# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex defer panicrecover skynet sieve
 # callback traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput; none means
 # all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
 # the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
@@ -42,7 +42,7 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve callback
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex defer panicrecover skynet sieve callback
 traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput'
 names=${*:-$all}
 

@@ -376,7 +376,10 @@ struct g *runtime_chansendtime(rt0_chan *c, int64_t t); // a timer's; returns wh
 bool runtime_chandrain(rt0_chan *c);                    // of a channel with room for one; whether there was any
 enum { SEMA_LIFO = 1, SEMA_HANDOFF = 2 };
 void runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason);
+int runtime_semacquire_until(uint32_t *addr, bool lifo, enum waitreason reason, int64_t deadline);
 void runtime_semrelease(uint32_t *addr, bool handoff);
+// ongoroutine runs fn(arg): at once on a goroutine, as one on a foreign thread; fatal without a runtime.
+void runtime_ongoroutine(void (*fn)(void *arg), void *arg);
 
 // ---- panic.c ----
 // throw: the runtime's own fault or its limits; fatal: the program's; panic: the goroutine's.

@@ -691,6 +691,8 @@ static const struct {
     {"preempt_klt", preempt_klt},
     {"preempt_inthread", preempt_inthread},
     {"cputhroughput", cputhroughput},
+    {"timers", timers},
+    {"wake", wake},
 };
 
 int

@@ -13,6 +13,7 @@
 // dynamic linker's lock, which is the same for all copies: of two that start at once, one wins. Not
 // seen: another namespace (dlmopen).
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <stdio.h>
@@ -153,4 +154,12 @@ runtime_copies(const char *who, int before)
 	if (who != NULL && s.copies > before)
 		complain(who, &s, "runs one");
 	return s.copies;
+}
+
+void
+runtime_attachposix(void)
+{
+	void (*attach)(const struct rt0_self *) = (void (*)(const struct rt0_self *))dlsym(RTLD_DEFAULT, "rt0_posix_attach");
+	if (attach != NULL)
+		attach(&self);
 }

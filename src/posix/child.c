@@ -36,13 +36,15 @@ wait4(pid_t pid, int *status, int options, struct rusage *usage)
 	uint64_t thread = rt->thread();
 	for (;;) {
 		pid_t r = next(wait4)(pid, status, WNOHANG, usage);
-		if (r < 0)
-			posix_error(thread); // somebody else has waited for it
-		if (r > 0)
-			seterr(saved);
-		if (r != 0)
+		if (r != 0) { // < 0: somebody else has waited for it
+			if (r > 0)
+				seterr(saved);
+			posix_home(thread);
 			return r;
-		if (!awaitend(pid))
+		}
+		bool ended = awaitend(pid);
+		posix_home(thread);
+		if (!ended)
 			return DECLAREDBLOCK(next(wait4)(pid, status, options, usage));
 	}
 }
@@ -78,14 +80,15 @@ waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 	for (;;) {
 		info->si_pid = 0;
 		int r = next(waitid)(type, id, info, options | WNOHANG);
-		if (r < 0)
-			posix_error(thread);
-		else if (info->si_pid != 0)
-			seterr(saved);
-		else if (awaitend((pid_t)id))
-			continue;
-		else
+		if (r == 0 && info->si_pid == 0) {
+			bool ended = awaitend((pid_t)id);
+			posix_home(thread);
+			if (ended)
+				continue;
 			return DECLAREDBLOCK(next(waitid)(type, id, info, options));
+		}
+		if (r == 0)
+			seterr(saved);
 		return r;
 	}
 }

@@ -68,6 +68,7 @@ polling(struct pollfd *p, nfds_t n, int64_t deadline)
 			return pollcall(p, n, deadline);
 		rt->sleep(deadline);
 		seterr(saved);
+		posix_home(thread);
 		return 0;
 	}
 	struct posixwait few[FEW], *w = few;
@@ -84,11 +85,12 @@ polling(struct pollfd *p, nfds_t n, int64_t deadline)
 	int e = geterr();
 	if (w != few)
 		free(w);
-	if (err == -EPERM)
+	if (err == -EPERM) {
+		posix_home(thread);
 		return pollcall(p, n, deadline);
+	}
 	seterr(r < 0 ? e : saved);
-	if (r < 0)
-		posix_error(thread);
+	posix_home(thread);
 	return r;
 }
 
@@ -190,6 +192,7 @@ selecting(struct sets *s, int64_t deadline)
 			return selectcall(s, deadline);
 		rt->sleep(deadline);
 		seterr(saved);
+		posix_home(thread);
 		return 0;
 	}
 	struct posixwait few[FEW], *w = few;
@@ -209,11 +212,12 @@ selecting(struct sets *s, int64_t deadline)
 	int e = geterr();
 	if (w != few)
 		free(w);
-	if (err == -EPERM)
+	if (err == -EPERM) {
+		posix_home(thread);
 		return selectcall(s, deadline);
+	}
 	seterr(r < 0 ? e : saved);
-	if (r < 0)
-		posix_error(thread);
+	posix_home(thread);
 	return r;
 }
 
@@ -296,15 +300,16 @@ epolling(int ep, struct epoll_event *ev, int n, int64_t deadline)
 	struct posixwait w = {.fd = ep, .events = POLLIN};
 	for (int tries = 0; r == 0 && err == 0; tries++) {
 		err = multiwait(&w, 1, deadline, tries);
-		if (err == -EPERM)
+		if (err == -EPERM) {
+			posix_home(thread);
 			return epollcall(ep, ev, n, deadline);
+		}
 		r = next(epoll_wait)(ep, ev, n, 0);
 		rt->waited(ep); // who waits for the same instance
 	}
-	if (r < 0)
-		posix_error(thread);
-	else
+	if (r >= 0)
 		seterr(saved);
+	posix_home(thread);
 	return r;
 }
 

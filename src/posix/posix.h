@@ -137,7 +137,7 @@ struct io posix_begin(int fd, uint32_t events, int timeopt);
 // wait is called when a try has failed with EAGAIN. nonblocking: what to do if that is what the program wants.
 enum iowait posix_wait(struct io *io, enum iowait nonblocking);
 ssize_t posix_end(struct io *io, ssize_t r); // returns r
-void posix_error(uint64_t thread);           // before a return with errno after a park
+void posix_home(uint64_t thread);            // after a park, before the return
 bool posix_nonblocking(int fd);
 ssize_t posix_readv(int fd, const struct iovec *iov, int cnt);
 ssize_t posix_writev(int fd, const struct iovec *iov, int cnt);

@@ -32,8 +32,7 @@ leave(const int *declared)
 			return DECLAREDBLOCK(call);                                               \
 		uint64_t thread_ = rt->thread();                                                 \
 		rt->semacquire(&room);                                                           \
-		if (rt->thread() != thread_)                                                     \
-			rt->home(thread_);                                                       \
+		posix_home(thread_);                                                              \
 		rt->enterblock();                                                                \
 		int declared_ __attribute__((cleanup(leave))) = 0;                                \
 		return (call);                                                                    \

@@ -7,14 +7,22 @@
 // A clock that may be set is looked at again this often. ns.
 static const int64_t LOOK = 1000000000;
 
+static void
+sleepuntil(int64_t deadline)
+{
+	int saved = geterr();
+	uint64_t thread = rt->thread();
+	rt->sleep(deadline);
+	posix_home(thread);
+	seterr(saved);
+}
+
 EXPORT unsigned
 sleep(unsigned s)
 {
 	if (context() != POSIX_PARK)
 		return plain() ? next(sleep)(s) : DECLAREDBLOCK(next(sleep)(s));
-	int saved = geterr();
-	rt->sleep(posix_after(s, 0));
-	seterr(saved);
+	sleepuntil(posix_after(s, 0));
 	return 0;
 }
 
@@ -23,9 +31,7 @@ usleep(useconds_t us)
 {
 	if (context() != POSIX_PARK)
 		return plain() ? next(usleep)(us) : DECLAREDBLOCK(next(usleep)(us));
-	int saved = geterr();
-	rt->sleep(posix_after(us / 1000000, us % 1000000 * 1000ll));
-	seterr(saved);
+	sleepuntil(posix_after(us / 1000000, us % 1000000 * 1000ll));
 	return 0;
 }
 
@@ -37,9 +43,7 @@ nanosleep(const struct timespec *t, struct timespec *left)
 		return next(nanosleep)(t, left);
 	if (c == POSIX_BLOCK)
 		return DECLAREDBLOCK(next(nanosleep)(t, left));
-	int saved = geterr();
-	rt->sleep(posix_after(t->tv_sec, t->tv_nsec));
-	seterr(saved);
+	sleepuntil(posix_after(t->tv_sec, t->tv_nsec));
 	return 0;
 }
 
@@ -54,9 +58,8 @@ clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct tim
 		return next(clock_nanosleep)(clock, flags, t, left);
 	if (c == POSIX_BLOCK || !known || (flags & ~TIMER_ABSTIME))
 		return DECLAREDBLOCK(next(clock_nanosleep)(clock, flags, t, left));
-	int saved = geterr();
 	if (!(flags & TIMER_ABSTIME)) {
-		rt->sleep(posix_after(t->tv_sec, t->tv_nsec));
+		sleepuntil(posix_after(t->tv_sec, t->tv_nsec));
 	} else {
 		for (;;) {
 			struct timespec now;
@@ -65,9 +68,8 @@ clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct tim
 			if (s < 0 || (s == 0 && ns <= 0) || (s == 1 && ns + SEC <= 0))
 				break;
 			int64_t until = posix_after(s, ns), look = rt->nanotime() + LOOK;
-			rt->sleep(clock == CLOCK_MONOTONIC || until < look ? until : look);
+			sleepuntil(clock == CLOCK_MONOTONIC || until < look ? until : look);
 		}
 	}
-	seterr(saved);
 	return 0;
 }

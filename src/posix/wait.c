@@ -80,23 +80,25 @@ posix_wait(struct io *io, enum iowait nonblocking)
 		io->deadline = sockdeadline(io);
 		io->waited = true;
 	}
-	if (io->fruitless++ == MAXFRUITLESS)
+	if (io->fruitless++ == MAXFRUITLESS) {
+		posix_home(io->thread);
 		return IO_BLOCK;
+	}
 	struct posixwait w = {.fd = io->fd, .events = io->events};
 	int err = rt->wait(&w, 1, io->deadline);
 	if (err == 0)
 		return IO_AGAIN;
 	if (err == -EPERM)
-		return IO_BLOCK;
+		return IO_BLOCK; // it has not parked
 	seterr(err == -ETIMEDOUT ? EAGAIN : -err);
 	return IO_FAIL;
 }
 
-// posix_error goes back to the thread that the caller may have errno's address of, with errno.
+// posix_home goes back to the thread that a call was entered on: the caller may have errno's address of it.
 void
-posix_error(uint64_t thread)
+posix_home(uint64_t thread)
 {
-	if (rt->thread() == thread)
+	if (likely(rt->thread() == thread))
 		return;
 	int e = geterr();
 	rt->home(thread);
@@ -106,13 +108,9 @@ posix_error(uint64_t thread)
 ssize_t
 posix_end(struct io *io, ssize_t r)
 {
-	if (io->waited) {
-		int e = geterr();
+	if (io->waited)
 		rt->waited(io->fd);
-		seterr(e);
-		if (r < 0)
-			posix_error(io->thread);
-	}
+	posix_home(io->thread);
 	if (r >= 0)
 		seterr(io->saved);
 	return r;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // home.c: a goroutine that has waited goes back to the thread that it was on before.
 //
-// errno and thread-locals belong to threads, and compilers keep their addresses across calls
-// (__errno_location is declared const): a C function that stores to errno, calls read, and looks at errno looks at
-// that of the thread it was on before read. So a call of librt0_posix that has parked and now fails returns on
-// the thread on which it was entered: there the address holds, wherever it was kept.
+// errno and thread-locals belong to threads, and compilers keep their addresses across calls: __errno_location is
+// declared const. A C function that looks at errno, calls read, and looks at errno again, looks at that of the
+// thread it was on before read; if read has returned on another, at some other goroutine's. So a call of
+// librt0_posix that has parked returns on the thread on which it was entered. Errors alone would not do: a
+// read that succeeds, and so moves the goroutine, may be followed by one that fails at once, in the same function.
 //
 // The goroutine parks once more (gohome_m), as one that wants a certain m, and puts itself on a list that every m
 // looks at before it takes work from queues (takehome), if its nhome tells that there is some for it. If the m is
@@ -12,10 +13,8 @@
 //
 // The m may not be to be had: its goroutine may sleep in a futex for a lock that we hold, or be stopped in the
 // preemption handler, or be bound to it for ever. To wait for it could be to wait for oneself. So the wait is
-// bounded, HOMETRIES times HOMEWAIT; then the goroutine goes on where it is.
-//
-// Only errors take this way; they are rare. To send every goroutine home after every wait would be stricter, and
-// where there are more threads than processors each wake-up would be a switch of threads.
+// bounded, HOMETRIES times HOMEWAIT; then the goroutine goes on where it is. Strictness without a bound would be a
+// deadlock: a goroutine that holds a mutex, parks, and may only go on on the thread that sleeps for that mutex.
 //
 // A homewait lies on its goroutine's stack. state: PREP, then WAIT when it is on the list; from there TAKEN by
 // takehome or LATE by the timer, whoever is first. In PREP the timer makes it LATE as well, and gohome_m, which

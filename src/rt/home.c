@@ -13,7 +13,8 @@
 //
 // The m may not be to be had: its goroutine may sleep in a futex for a lock that we hold, or be stopped in the
 // preemption handler, or be bound to it for ever. To wait for it could be to wait for oneself. So the wait is
-// bounded, HOMETRIES times HOMEWAIT; then the goroutine goes on where it is. Strictness without a bound would be a
+// bounded, by STUCKTRIES times HOMEWAIT if it looks like that and HOMETRIES times if it does not (the kernel may not
+// let it run); then the goroutine goes on where it is. Strictness without a bound would be a
 // deadlock: a goroutine that holds a mutex, parks, and may only go on on the thread that sleeps for that mutex.
 //
 // A homewait lies on its goroutine's stack. state: PREP, then WAIT when it is on the list; from there TAKEN by
@@ -23,8 +24,9 @@
 #include "../runtime.h"
 
 enum { PREP, WAIT, TAKEN, LATE };
-enum { HOMETRIES = 4 };
+enum { HOMETRIES = 200, STUCKTRIES = 4 };
 static const int64_t HOMEWAIT = 5 * MS;
+static const int64_t FIRSTWAIT = MS / 4; // it may just be on its way to bed, and then has to be woken
 
 struct homewait {
 	struct homewait *next; // sched.lock
@@ -32,6 +34,8 @@ struct homewait {
 	uint64_t id;    // of the m that is wanted
 	uint32_t state; // atomic
 	bool listed;    // sched.lock
+	bool gone;      // the m has ended
+	int64_t wait;   // ns
 	struct timer t;
 };
 
@@ -114,15 +118,15 @@ gohome_m(struct g *gp)
 	runtime_casgstatus(gp, Grunning, Gwaiting);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
-	runtime_timerstart(&w->t, runtime_nanotime() + HOMEWAIT, 0);
+	runtime_timerstart(&w->t, runtime_nanotime() + w->wait, 0);
 	runtime_lock(&sched.lock);
 	for (home = sched.allm; home != NULL && (uint64_t)home->id != w->id;)
 		home = home->alllink;
 	bool listed = home != NULL && atomic_cas(&w->state, PREP, WAIT);
 	if (!listed) {
 		// It has ended, or the time is up before it began. homelate has readied nobody.
-		if (atomic_cas(&w->state, PREP, TAKEN))
-			w->id = 0;
+		w->gone = home == NULL;
+		atomic_store(&w->state, TAKEN);
 		runtime_unlock(&sched.lock);
 		runtime_casgstatus(gp, Gwaiting, Grunnable);
 		runtime_runqput(mp->p, gp, true);
@@ -154,13 +158,35 @@ gohome_m(struct g *gp)
 	return runtime_schedule();
 }
 
+// stuck is whether the m with this id sleeps in the kernel with a goroutine, or waits for the turn of one that is
+// bound to it: others do not get it then. One that is only not let run by the kernel is not stuck. A guess.
+static bool
+stuck(uint64_t id)
+{
+	uint64_t tid = 0;
+	bool bound = false, inside = false;
+	runtime_lock(&sched.lock);
+	for (struct m *mp = sched.allm; mp != NULL; mp = mp->alllink) {
+		if ((uint64_t)mp->id != id)
+			continue;
+		tid = atomic_loadrlx(&mp->procid);
+		bound = atomic_loadrlx(&mp->lockedg) != NULL;
+		inside = atomic_loadrlx(&mp->curg) != NULL && atomic_loadrlx(&mp->p) == NULL;
+	}
+	runtime_unlock(&sched.lock);
+	struct blockedcall call;
+	return bound || (inside && runtime_threadblocked(tid, &call));
+}
+
 // gohome returns on the m with this id, if it is to be had. A goroutine's function, with its p.
 void
 runtime_gohome(uint64_t id)
 {
 	struct g *gp = getg();
-	for (int i = 0; i < HOMETRIES && (uint64_t)gp->m->id != id && gp->lockedm == NULL; i++) {
-		struct homewait w = {.gp = gp, .id = id, .state = PREP};
+	for (int i = 0, n = 0; i < HOMETRIES && (uint64_t)gp->m->id != id && gp->lockedm == NULL; i++) {
+		if (i > 0 && stuck(id) && ++n == STUCKTRIES)
+			return;
+		struct homewait w = {.gp = gp, .id = id, .state = PREP, .wait = i == 0 ? FIRSTWAIT : HOMEWAIT};
 		w.t.fire = homelate;
 		w.t.arg = &w;
 		gp->param = &w;
@@ -171,7 +197,7 @@ runtime_gohome(uint64_t id)
 		runtime_lock(&sched.lock);
 		unlist(&w);
 		runtime_unlock(&sched.lock);
-		if (w.id == 0)
+		if (w.gone)
 			return;
 	}
 }

@@ -621,8 +621,16 @@ thread(void *arg)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+#ifdef LIB
+	if (argc > 1) {
+		setenv("LD_PRELOAD", LIB, 1);
+		execl("/proc/self/exe", argv[0], NULL);
+	}
+	CHECK(getenv("LD_PRELOAD") != NULL);
+#endif
+	(void)argc, (void)argv;
 	signal(SIGPIPE, SIG_IGN);
 	role = "goroutine";
 	rt0_waitgroup_add(&wg, 1);

@@ -3,7 +3,8 @@
 //
 // All of them put the thread to sleep in the kernel, and a goroutine that waits for one keeps its thread: there is
 // no way to hear of an unlock, which the libc makes from inside as well (pthread_cond_wait). So the lock is tried,
-// which is enough most of the time, and then waited for as a declared call: the goroutine blocks its thread,
+// which is enough most of the time; and again after some short sleeps, since a lock that many goroutines want for a moment
+// each must not make a thread of each; and then waited for as a declared call: the goroutine blocks its thread,
 // and the processor goes to others. For locks between goroutines there is rt0/sync.h.
 //
 // Owners. A plain mutex may be unlocked by any thread: glibc does not look. So a goroutine may hold one, wait in read
@@ -62,8 +63,38 @@ got(const pthread_mutex_t *m, int err)
 	return err;
 }
 
+// patience sleeps before the n-th further trial. False: enough of it.
+static bool
+patience(int n)
+{
+	enum { TRIALS = 8, FIRST = 20000 }; // ns; 20 µs to 2.5 ms, 5 ms in all
+	if (n == TRIALS || context() != POSIX_PARK)
+		return false;
+	int saved = geterr();
+	uint64_t thread = rt->thread();
+	rt->sleep(rt->nanotime() + ((int64_t)FIRST << n));
+	posix_home(thread);
+	seterr(saved);
+	return true;
+}
+
 // LOCKING is a call that locks by waiting: call; trial is the same without waiting, and says EBUSY.
+// One with a time limit waits at once.
 #define LOCKING(trial, call)                                                                      \
+	__extension__({                                                                           \
+		int err_;                                                                         \
+		if (plain())                                                                      \
+			err_ = (call);                                                            \
+		else {                                                                            \
+			for (int n_ = 0; (err_ = (trial)) == EBUSY && patience(n_);)               \
+				n_++;                                                             \
+			if (err_ == EBUSY)                                                        \
+				err_ = DECLAREDBLOCK(call);                                       \
+		}                                                                                 \
+		err_;                                                                             \
+	})
+
+#define LOCKINGTIMED(trial, call)                                                                 \
 	__extension__({                                                                           \
 		int err_;                                                                         \
 		if (plain())                                                                      \
@@ -88,13 +119,13 @@ pthread_mutex_trylock(pthread_mutex_t *m)
 EXPORT int
 pthread_mutex_timedlock(pthread_mutex_t *restrict m, const struct timespec *restrict t)
 {
-	return got(m, LOCKING(next(pthread_mutex_trylock)(m), next(pthread_mutex_timedlock)(m, t)));
+	return got(m, LOCKINGTIMED(next(pthread_mutex_trylock)(m), next(pthread_mutex_timedlock)(m, t)));
 }
 
 EXPORT int
 pthread_mutex_clocklock(pthread_mutex_t *restrict m, clockid_t clock, const struct timespec *restrict t)
 {
-	return got(m, LOCKING(next(pthread_mutex_trylock)(m), next(pthread_mutex_clocklock)(m, clock, t)));
+	return got(m, LOCKINGTIMED(next(pthread_mutex_trylock)(m), next(pthread_mutex_clocklock)(m, clock, t)));
 }
 
 EXPORT int
@@ -166,13 +197,13 @@ pthread_rwlock_rdlock(pthread_rwlock_t *l)
 EXPORT int
 pthread_rwlock_timedrdlock(pthread_rwlock_t *restrict l, const struct timespec *restrict t)
 {
-	return LOCKING(next(pthread_rwlock_tryrdlock)(l), next(pthread_rwlock_timedrdlock)(l, t));
+	return LOCKINGTIMED(next(pthread_rwlock_tryrdlock)(l), next(pthread_rwlock_timedrdlock)(l, t));
 }
 
 EXPORT int
 pthread_rwlock_clockrdlock(pthread_rwlock_t *restrict l, clockid_t clock, const struct timespec *restrict t)
 {
-	return LOCKING(next(pthread_rwlock_tryrdlock)(l), next(pthread_rwlock_clockrdlock)(l, clock, t));
+	return LOCKINGTIMED(next(pthread_rwlock_tryrdlock)(l), next(pthread_rwlock_clockrdlock)(l, clock, t));
 }
 
 EXPORT int
@@ -190,13 +221,13 @@ pthread_rwlock_trywrlock(pthread_rwlock_t *l)
 EXPORT int
 pthread_rwlock_timedwrlock(pthread_rwlock_t *restrict l, const struct timespec *restrict t)
 {
-	return gotwrite(LOCKING(next(pthread_rwlock_trywrlock)(l), next(pthread_rwlock_timedwrlock)(l, t)));
+	return gotwrite(LOCKINGTIMED(next(pthread_rwlock_trywrlock)(l), next(pthread_rwlock_timedwrlock)(l, t)));
 }
 
 EXPORT int
 pthread_rwlock_clockwrlock(pthread_rwlock_t *restrict l, clockid_t clock, const struct timespec *restrict t)
 {
-	return gotwrite(LOCKING(next(pthread_rwlock_trywrlock)(l), next(pthread_rwlock_clockwrlock)(l, clock, t)));
+	return gotwrite(LOCKINGTIMED(next(pthread_rwlock_trywrlock)(l), next(pthread_rwlock_clockwrlock)(l, clock, t)));
 }
 
 EXPORT int

@@ -19,9 +19,13 @@
 static ssize_t
 asked(struct io *io, const struct iovec *iov, int cnt, bool write)
 {
+	size_t n = 0;
+	for (int i = 0; i < cnt && n == 0; i++)
+		n = iov[i].iov_len;
 	for (;;) {
 		struct pollfd p = {.fd = io->fd, .events = (short)io->events};
-		if (next(poll)(&p, 1, 0) == 0) {
+		// No bytes can be had at once.
+		if (n != 0 && next(poll)(&p, 1, 0) == 0) {
 			enum iowait w = posix_wait(io, IO_BLOCK);
 			if (w == IO_AGAIN)
 				continue;

@@ -13,7 +13,7 @@
 
 #include <rt0.h>
 
-enum { MAXTHREADS = 40 }; // 16 of them may be at the resolver
+enum { MAXTHREADS = 32 }; // 16 of them may be at the resolver
 
 static const char *conninfo;
 static int rounds = 5, most;

@@ -314,6 +314,14 @@ void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 void runtime_pollforked(void);    // its portable half
+int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+
+// ---- posix.c: for librt0_posix (posixops.h), and home.c ----
+extern const struct posixops runtime_posixops;
+int32_t runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events);
+void runtime_posixforked(void);
+void runtime_gohome(uint64_t id); // the goroutine goes on on the m with this id, if it can be had
+struct g *runtime_takehome(struct m *mp);
 
 // ---- preempt.c ----
 struct ucontext;

@@ -281,6 +281,9 @@ installation() {
 	count install/install "${make[@]}" install DESTDIR="$d/root" PREFIX=/opt/rt0
 	count install/rt0_run "$p/bin/rt0" run "$d/prog.c"
 	count install/rt0_run_pure "$p/bin/rt0" run -pure "$d/prog.c"
+	printf '#include <poll.h>\n#include <rt0.h>\nstatic int n;\nstatic void f(void *a) { (void)a; poll(0, 0, 50); n++; }\nint main(void) { rt0_gomaxprocs(1); for (int i = 0; i < 100; i++) rt0_go(f, 0); poll(0, 0, 3000); return n != 100; }\n' >"$d/posix.c"
+	count install/rt0_run_posix "$p/bin/rt0" run -posix "$d/posix.c"
+	count install/pkg_config_posix sh -c "cc -o '$d/pp' '$d/posix.c' \$(PKG_CONFIG_PATH='$p/lib/pkgconfig' pkg-config --define-prefix --cflags --libs rt0-posix rt0) && LD_LIBRARY_PATH='$p/lib' '$d/pp'"
 	export PKG_CONFIG_PATH=$p/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR='' LD_LIBRARY_PATH=$p/lib
 	count install/pkg_config sh -c "cc -o '$d/pc' '$d/prog.c' \$(pkg-config --define-prefix --cflags --libs rt0) && '$d/pc'"
 	count install/pkg_config_static sh -c "cc -static -o '$d/pcs' '$d/prog.c' \$(pkg-config --define-prefix --static --cflags --libs rt0) && '$d/pcs'"
@@ -346,6 +349,12 @@ servers() {
 	count servers/postgres_socket with 0 postgres '[[ $(psql "$RT0_POSTGRES_SOCKET" -Atc "select 6 * 7") == 42 ]]'
 	count servers/nginx with 0 nginx 'a=${RT0_NGINX#http://}; exec 3<>"/dev/tcp/${a/://}"
 		printf "GET /big.bin HTTP/1.0\r\n\r\n" >&3; [[ $(tail -c 1048576 <&3 | od -An -v -tu1 -w251 | sort -u | wc -l) == 2 ]]'
+	# Other people's libraries, on goroutines.
+	for s in redis:hiredis postgres:pq curl:curl; do
+		"$PWD/build/gcc-d0/bin/rt0" build -posix -I/usr/include/postgresql -o "$d/client" "tests/servers/${s%:*}.c" "-l${s#*:}"
+		c=${s%:*}
+		count "servers/$c-goroutines" tests/servers.sh "${c/curl/nginx}" -- "$d/client"
+	done
 	for s in TERM INT HUP; do
 		count servers/nothing_left_after_$s ended $s
 	done

@@ -526,7 +526,8 @@ TEST(io_blocking_pipe_gives_the_processor_away)
 		rt0_go(reader, f);
 		yield(20);
 		CHECK_EQ(rt0_fd_close(f), 0);
-		CHECK_EQ(write(q[1], "abc", 3), fcntl(q[0], F_GETFL) >= 0 ? 3 : -1);
+		long w = write(q[1], "abc", 3);
+		CHECK(w == 3 || (w == -1 && fcntl(q[0], F_GETFL) < 0));
 		await(&done, 1);
 		// The close came first, or for new calls only: the one that runs keeps the descriptor.
 		CHECK(result == 3 || result == -ECANCELED);

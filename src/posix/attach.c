@@ -73,13 +73,13 @@ posix_resolve(int i)
 	return p;
 }
 
-NOINLINE __attribute__((noipa)) int
+NOINLINE int
 posix_geterr(void)
 {
 	return errno;
 }
 
-NOINLINE __attribute__((noipa)) void
+NOINLINE void
 posix_seterr(int e)
 {
 	errno = e;

@@ -23,7 +23,11 @@
 #include "../posixops.h"
 
 #define EXPORT __attribute__((visibility("default")))
+#ifdef __clang__
 #define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE __attribute__((noipa)) // nothing of a call's is known to the caller
+#endif
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define SEC 1000000000ll

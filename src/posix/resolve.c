@@ -34,7 +34,7 @@ leave(const int *declared)
 		rt->semacquire(&room);                                                           \
 		posix_home(thread_);                                                              \
 		rt->enterblock();                                                                \
-		int declared_ __attribute__((cleanup(leave))) = 0;                                \
+		int declared_ __attribute__((unused, cleanup(leave))) = 0;                                \
 		return (call);                                                                    \
 	} while (0)
 

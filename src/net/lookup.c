@@ -353,9 +353,15 @@ runtime_addrsof(const char *text, int64_t deadline, rt0_context *ctx, rt0_addr *
 		from++;
 		to--;
 	}
-	for (const char *s = from; s < to; s++)
+	// Brackets are for IPv6; what is not numeric there can only be an interface's name.
+	bool zone = false;
+	for (const char *s = from; s < to; s++) {
 		if (*s == '[' || *s == ']' || (*s == ':' && *text != '['))
 			return -EINVAL;
+		zone = zone || *s == '%';
+	}
+	if (*text == '[' && !zone)
+		return -EINVAL;
 	if (to - from > MAXHOST)
 		return -EINVAL;
 	runtime_memmove(host, from, (size_t)(to - from));

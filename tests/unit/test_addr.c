@@ -64,8 +64,8 @@ TEST(net_addr_nonsense)
 		CHECK_STREQ(why, bad[i][1]);
 		CHECK_EQ(rt0_packet_listen(bad[i][0], 0, &f), -EINVAL);
 		CHECK_EQ(rt0_packet_dial(bad[i][0], &f), -EINVAL);
-		if (strstr(why, "missing") == NULL)
-			continue; // may be a name, which listen and dial look up
+		if (strstr(why, "numeric host") || strstr(bad[i][0], "http") || strchr(bad[i][0], '%'))
+			continue; // may be names, which listen and dial look up
 		CHECK(rt0_listen(bad[i][0], 0, &f) < 0);
 		CHECK(rt0_dial(bad[i][0], INT64_MAX, &f) < 0);
 	}

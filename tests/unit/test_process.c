@@ -322,6 +322,7 @@ TEST(process_signals_are_as_at_the_start)
 {
 	rt0_chan *c = rt0_chan_make(sizeof(int), 1);
 	sigset_t s;
+	rt0_lock_os_thread(); // whose mask is changed
 	CHECK_EQ(RT0_NOTIFY(c, SIGHUP, SIGINT), 0);
 	struct sigaction sa = {.sa_handler = nothing, .sa_flags = SA_ONSTACK};
 	sigaction(SIGUSR1, &sa, NULL);

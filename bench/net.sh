@@ -77,6 +77,7 @@ buildecho() {
 server() {
 	server_cpus=$1
 	shift
+	: >"$tmp/server.out" # here: the next line's own comes when its process runs, and the last port is in there
 	taskset -c "$server_cpus" "$@" >"$tmp/server.out" 2>"$tmp/server.err" </dev/null &
 	pid=$!
 	i=0 port=

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 
 #include <rt0.h>
-#if __has_include(<rt0/net.h>)
 #include <rt0/net.h>
-#define HAVE_NET 1
-#endif
 
 #include "bench.h"
 
@@ -150,7 +147,6 @@ wakesender(void *c)
 	}
 }
 
-#ifdef HAVE_NET
 static void
 wakewriter(void *fd)
 {
@@ -174,13 +170,13 @@ sockpair(rt0_fd **a, rt0_fd **b)
 		rt0_fatal("wake: no connection");
 	rt0_fd_close(l);
 }
-#endif
 
 void
 wake(void)
 {
 	static int64_t late[nwake];
 	rt0_chan *c = rt0_chan_make(sizeof(int64_t), 0);
+	rt0_fd *a, *b;
 	int64_t t;
 
 	rt0_go(wakesender, c);
@@ -197,9 +193,6 @@ wake(void)
 	}
 	report("sleep", late);
 
-#ifdef HAVE_NET
-	rt0_fd *a, *b;
-
 	sockpair(&a, &b);
 	rt0_go(wakewriter, a);
 	for (int i = 0; i < nwake; i++) {
@@ -208,5 +201,4 @@ wake(void)
 		late[i] = rt0_nanotime() - t;
 	}
 	report("sock", late);
-#endif
 }

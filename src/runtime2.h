@@ -234,6 +234,7 @@ struct sysmontick {
 	// cpusince: when it was first seen to have run for cpu ns; cpufrom: when it was last seen to have
 	// run for less, or another to run; cpuseen: when its clock was last read; looked: the last look.
 	int64_t cpu, cpusince, cpufrom, cpuseen, cpunext, looked; // ns
+	int64_t cpuback; // ns, from a look that saw it get on to the next: doubles each time
 };
 
 struct p {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, gdb, C++, symbols, servers, benchmarks of servers and the models.
+# programs, examples, installation, gdb, C++, symbols, servers, peers that misbehave, benchmarks of
+# servers and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -77,6 +78,7 @@ cxx() {
 	cat >"$src" <<-'END'
 		#include <rt0.h>
 		#include <rt0/go.h>
+		#include <rt0/net.h>
 		RT0_INIT(first)
 		{
 		}
@@ -90,6 +92,17 @@ cxx() {
 			for (int i = 0; i < 10; i++)
 				chan_send(c, &i);
 			chan_close(c);
+		}
+		int
+		selects(rt0_chan *c, bool *ok)
+		{
+			long v = 0;
+			switch (RT0_SELECT(RT0_RECV(c, &v, ok), RT0_SEND(c, &v), RT0_RECV(c, NULL))) {
+			case 0:
+				return chan_try_select(case_recv(c, (void *)&v));
+			default:
+				return chan_select_until(RT0_NEVER, case_send(c, &v));
+			}
 		}
 		static void
 		catches(void *v)
@@ -205,6 +218,7 @@ examples() {
 	count examples/hello_pure says 'hello, world' $rt0 run -pure $w examples/hello.c
 	count examples/sieve says '' $rt0 run $w examples/sieve.c
 	count examples/recover says 'failed: runtime error: invalid memory address' $rt0 run $w examples/recover.c
+	count examples/select says '3 answers, 1 too late' $rt0 run $w examples/select.c
 	count examples/skynet says '499999500000' $rt0 run $w examples/skynet.c
 	count examples/init says 'main: everything is ready' $rt0 run $w examples/init/main.c examples/init/config.c
 	count examples/plugin_builds $rt0 build -shared -fPIC $w examples/plugin/plugin.c -o "$d/plugin.so"
@@ -214,6 +228,44 @@ examples() {
 	count examples/library says 'goroutines summed 499500' "$d/library"
 	count examples/wordfreq_builds $rt0 build $w examples/wordfreq.c -o "$d/wordfreq"
 	count examples/wordfreq says the "$d/wordfreq" /usr/share/common-licenses
+	# served EXAMPLE COMMAND...: the command, with $at where the server listens.
+	served() {
+		local example=$1 out status
+		shift
+		"$d/$example" 127.0.0.1:0 >"$d/$example.out" &
+		out=$!
+		for _ in $(seq 200); do
+			at=$(sed -n 's/^listening on //p' "$d/$example.out")
+			[ -n "$at" ] && break
+			sleep 0.05
+		done
+		at=$at "$@"
+		status=$?
+		kill $out
+		wait $out 2>/dev/null
+		return $status
+	}
+	export d
+	count examples/echo_builds $rt0 build $w examples/echo.c -o "$d/echo"
+	count examples/echo served echo bash -c '"$d/echo" -client -n 50 -t 1 "$at" | grep " 0 failed"'
+	count examples/echo_nonsense bash -c '"$d/echo" 127.0.0.1:99999 2>&1 | grep "invalid port in address"'
+	count examples/httpd_builds $rt0 build $w examples/httpd.c -o "$d/httpd"
+	count examples/httpd served httpd bash -c '[[ $(curl -s "http://$at/" "http://$at/") == $(printf "hello, world\nhello, world") ]]'
+	count examples/httpd_bad_request served httpd bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "GET /\r\n\r\n" >&3; grep -q "400 Bad Request" <&3'
+	count examples/chat_builds $rt0 build $w examples/chat.c -o "$d/chat"
+	count examples/chat served chat bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "ann\nhello\n/quit\n" >&3; [[ $(cat <&3) == *"ann: hello"* ]]'
+	count examples/chat_garbage served chat bash -c 'for i in 1 2 3; do
+			{ head -c 100000 /dev/urandom; sleep 0.1; } >"/dev/tcp/${at/://}"; done 2>/dev/null
+		exec 3<>"/dev/tcp/${at/://}"; printf "ann\n/who\n/quit\n" >&3; grep -q "ann is in lobby" <&3'
+	count examples/chat_closes bash -c '"$d/chat" localhost:0 >"$d/bye" & p=$!
+		until at=$(sed -n "s/^listening on //p" "$d/bye"); [ -n "$at" ]; do sleep 0.05; done
+		exec 3<>"/dev/tcp/${at/://}" 4<>"/dev/tcp/${at/://}"; printf "ann\n" >&3; read -r a <&3; read -r a <&3
+		kill -TERM $p; wait $p && tail -n 1 "$d/bye" | grep -x bye && grep "the server closes" <&3'
+	count examples/chat_nonsense bash -c '! "$d/chat" nonsense && ! "$d/chat" name.invalid:1 && ! "$d/chat" && ! "$d/chat" -x && ! "$d/chat" 127.0.0.1:99999'
+	count examples/ratelimit_builds $rt0 build $w examples/ratelimit.c -o "$d/ratelimit"
+	count examples/ratelimit says '30 requests by 4 workers: 30 served, 0 turned away' "$d/ratelimit" -r 200 -b 5 -n 30 -w 4
+	count examples/ratelimit_turns_away says '30 requests by 30 workers: 3 served, 27 turned away' "$d/ratelimit" -r 1 -b 3 -n 30 -w 30 -t 20
+	count examples/ratelimit_nonsense bash -c '! "$d/ratelimit" -r 0 && ! "$d/ratelimit" -n && ! "$d/ratelimit" -w 1x && ! "$d/ratelimit" x'
 	count examples/wordfreq_missing_file bash -c "! $d/wordfreq $d/nofile"
 	rm -rf "$d"
 	finish
@@ -323,6 +375,7 @@ step examples examples
 step panic tests/panic.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
+step churn tests/churn.sh build/gcc-d0 gcc
 step servers servers
 step bench-net env GO= RUNS=1 SECS=1 IDLE_CONNS=1000 bench/run.sh echo_1 echo_100 idle_conn http_hello redis
 step clang config CC=clang

@@ -43,7 +43,7 @@ RT0_API void rt0_context_release(rt0_context *ctx);
 // rt0_context_with_cancel makes a child that rt0_context_cancel can cancel. With_deadline and with_timeout make
 // one that is also cancelled at its deadline, which is no later than its parent's; with_deadline_cause
 // says what the cause is then.
-// Units    deadline: absolute ns of rt0_nanotime(), INT64_MAX: none; timeout: ns from now.
+// Units    deadline: absolute ns of rt0_nanotime(), RT0_NEVER: none; timeout: ns from now.
 // Returns  a new reference. The parent's cancellation, and a deadline in the past, show at once.
 // Panics   "cannot create context from nil parent"; fatal "out of memory".
 // Context  goroutine or thread.
@@ -76,7 +76,7 @@ RT0_API void rt0_context_cancel_cause(rt0_context *ctx, rt0_value cause);
 // rt0_context_err returns 0 while ctx is not cancelled, then -ECANCELED or -ETIMEDOUT.
 // rt0_context_cause returns what the first cancellation of ctx or of a context above it gave as cause. Without one it is an
 // RT0_ERROR with err as its code, "context canceled" or "context deadline exceeded". RT0_NIL: not cancelled.
-// rt0_context_deadline returns ctx's deadline, which may be given to calls that take one; INT64_MAX: none.
+// rt0_context_deadline returns ctx's deadline, which may be given to calls that take one; RT0_NEVER: none.
 // Context  goroutine or thread.
 RT0_API rt0_chan *rt0_context_done(rt0_context *ctx);
 RT0_API int rt0_context_err(rt0_context *ctx);

@@ -2,7 +2,7 @@
 // rt0/sync.h: Mutex, RWMutex, Cond, WaitGroup, Once, OnceFunc, Semaphore, Pool; rt0.h includes it. Zero is
 // the initial value unless a type says more, and none but Pool needs a call to be destroyed.
 //
-// None may be moved or copied once it is used. deadline: absolute ns of rt0_nanotime(); INT64_MAX: never; in
+// None may be moved or copied once it is used. deadline: absolute ns of rt0_nanotime(); RT0_NEVER: no limit; in
 // the past: the call tries once. For contexts as a limit see context.h.
 //
 // There are no atomic variables here: those of C11 (stdatomic.h) and C++ are Go's, with the orders that Go has

@@ -235,6 +235,7 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	*gpp = NULL;
 	if ((until == INT64_MAX && atomic_load(&sched.npollwait) == 0) || atomic_loadrlx(&sched.stopping))
 		return false;
+	runtime_netpollinit(); // a child of fork may have none yet
 	// Exchange: one at a time, and a full fence for the Dekker in timer.c.
 	if (atomic_loadrlx(&sched.lastpoll) == 0 || atomic_xchg(&sched.lastpoll, 0) == 0) {
 		int64_t other = atomic_load(&sched.polluntil);

@@ -30,8 +30,10 @@ runtime_chanlockslow(struct rt0_chan *c)
 }
 #endif
 
-// chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns
-// whether a communication, not close, woke us.
+// chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns whether a
+// communication woke us; when it was close, a send panics.
+// Sends and receives end with a jump to this one function: who is switched to returns to where the
+// processor does not expect it, once a frame, but for frames that the one before has had as well.
 static NOINLINE bool
 chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum waitreason reason)
 {
@@ -47,6 +49,8 @@ chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum wai
 	// Until we are off our stack and the lock is dropped nobody can see us: close cannot run
 	// between "not ready" and "waits".
 	runtime_goparkword(sched.solo ? NULL : &c->lock.key, reason);
+	if (unlikely(!sg.success) && reason == waitReasonChanSend)
+		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	return sg.success;
 }
 
@@ -122,9 +126,7 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 		chanunlock(c);
 		return false;
 	}
-	if (unlikely(!chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend)))
-		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
-	return true;
+	return chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend);
 }
 
 static inline __attribute__((always_inline)) int
@@ -166,7 +168,7 @@ chanrecv(struct rt0_chan *c, void *elem, bool block)
 		chanunlock(c);
 		return CHAN_WAIT;
 	}
-	return chanpark(c, gp, &c->recvq, elem, waitReasonChanReceive) ? CHAN_DONE : CHAN_CLOSED;
+	return chanpark(c, gp, &c->recvq, elem, waitReasonChanReceive); // true is CHAN_DONE
 }
 
 static void

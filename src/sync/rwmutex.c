@@ -40,6 +40,17 @@ foreign(enum rwop op, rt0_rwmutex *rw)
 	return a.ok;
 }
 
+// add returns the new value. Under the solo rule (runtime.h) it is a plain access; else as ordered as they come.
+static inline int32_t
+add(int32_t *p, int32_t d)
+{
+	if (!sched.solo)
+		return atomic_xadd(p, d);
+	int32_t n = atomic_loadrlx(p) + d;
+	atomic_storerlx(p, n);
+	return n;
+}
+
 void
 rt0_rwmutex_rlock(rt0_rwmutex *rw)
 {
@@ -48,7 +59,7 @@ rt0_rwmutex_rlock(rt0_rwmutex *rw)
 		return;
 	}
 	// Acquire: pairs with the writer's addition of MAXREADERS, or with its release of readersem.
-	if (unlikely(atomic_xadd(&rw->readercount, 1) < 0))
+	if (unlikely(add(&rw->readercount, 1) < 0))
 		runtime_semacquire(&rw->readersem, false, waitReasonSyncRWMutexRLock);
 }
 
@@ -75,7 +86,7 @@ runlockslow(rt0_rwmutex *rw, int32_t n)
 	if (n + 1 == 0 || n + 1 == -MAXREADERS)
 		runtime_fatal("sync: RUnlock of unlocked RWMutex");
 	// A writer waits. The last reader that was before it lets it in.
-	if (atomic_xadd(&rw->readerwait, -1) == 0)
+	if (add(&rw->readerwait, -1) == 0)
 		runtime_semrelease(&rw->writersem, false);
 }
 
@@ -86,7 +97,7 @@ rt0_rwmutex_runlock(rt0_rwmutex *rw)
 		foreign(OPRUNLOCK, rw);
 		return;
 	}
-	int32_t n = atomic_xadd(&rw->readercount, -1); // release: pairs with the writer's xadd of readerwait
+	int32_t n = add(&rw->readercount, -1); // release: pairs with the writer's xadd of readerwait
 	if (unlikely(n < 0))
 		runlockslow(rw, n);
 	runtime_preemptpoint(getg());
@@ -100,9 +111,9 @@ rt0_rwmutex_lock(rt0_rwmutex *rw)
 		return;
 	}
 	rt0_mutex_lock(&rw->w);
-	int32_t n = atomic_xadd(&rw->readercount, -MAXREADERS) + MAXREADERS;
+	int32_t n = add(&rw->readercount, -MAXREADERS) + MAXREADERS;
 	// n readers have it now. Those of them that have left since have made readerwait negative.
-	if (n != 0 && atomic_xadd(&rw->readerwait, n) != 0)
+	if (n != 0 && add(&rw->readerwait, n) != 0)
 		runtime_semacquire(&rw->writersem, false, waitReasonSyncRWMutexLock);
 }
 
@@ -126,7 +137,7 @@ rt0_rwmutex_unlock(rt0_rwmutex *rw)
 		foreign(OPUNLOCK, rw);
 		return;
 	}
-	int32_t n = atomic_xadd(&rw->readercount, MAXREADERS); // release: pairs with rlock
+	int32_t n = add(&rw->readercount, MAXREADERS); // release: pairs with rlock
 	if (unlikely(n >= MAXREADERS))
 		runtime_fatal("sync: Unlock of unlocked RWMutex");
 	for (; n > 0; n--)

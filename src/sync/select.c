@@ -46,7 +46,7 @@ enum { PARKED = 0, PARKING, ARMED, TAKEN, TIMEDOUT }; // 0 is what swtch stores
 enum { SMALL = 16, MAXCASES = 65536 };
 
 // What select finds, other than the index of a case.
-enum { NONE = -1000, SENDCLOSED, BADDIR, BADSIZE };
+enum { NONE = -2, SENDCLOSED = -1 };
 
 // Room for n cases. The slots for ready and order lie behind the sudogs.
 struct room {
@@ -133,15 +133,24 @@ static inline bool
 isready(const struct rt0_case *cs)
 {
 	struct rt0_chan *c = cs->chan;
+	uint64_t qcount = atomic_loadrlx(&c->qcount);
+	uint32_t closed = atomic_loadrlx(&c->closed);
+	// No branches but on the direction: which case is ready is not to be predicted.
 	if (cs->dir == RT0_CASE_SEND)
-		return (int)(atomic_loadrlx(&c->recvq.first) != NULL) | (int)(atomic_loadrlx(&c->qcount) < c->dataqsiz) |
-		       (int)(atomic_loadrlx(&c->closed) != 0);
-	return (int)(atomic_loadrlx(&c->sendq.first) != NULL) | (int)(atomic_loadrlx(&c->qcount) > 0) | (int)(atomic_loadrlx(&c->closed) != 0);
+		return (int)(atomic_loadrlx(&c->recvq.first) != NULL) | (int)(qcount < c->dataqsiz) | (int)(closed != 0);
+	return (int)(atomic_loadrlx(&c->sendq.first) != NULL) | (int)(qcount != 0) | (int)(closed != 0);
 }
 
-// look lists the cases that seem ready, and returns how many.
-static inline uint32_t
-look(const struct rt0_case *cases, uint32_t n, uint16_t *ready)
+static inline bool
+isbad(const struct rt0_case *cs)
+{
+	return (int)(cs->dir - RT0_CASE_SEND > RT0_CASE_RECV - RT0_CASE_SEND) |
+	       ((int)(cs->size != 0) & (int)(cs->size != cs->chan->elemsize));
+}
+
+// look lists the cases that seem ready, and returns how many. *bad, if it is not NULL, is set if a case is a mistake.
+static inline __attribute__((always_inline)) uint32_t
+look(const struct rt0_case *cases, uint32_t n, uint16_t *ready, bool *bad)
 {
 	uint32_t nready = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -149,6 +158,8 @@ look(const struct rt0_case *cases, uint32_t n, uint16_t *ready)
 			continue;
 		ready[nready] = (uint16_t)i;
 		nready += isready(&cases[i]);
+		if (bad != NULL)
+			*bad |= isbad(&cases[i]);
 	}
 	return nready;
 }
@@ -177,21 +188,6 @@ pick(const struct rt0_case *cases, uint16_t *ready, uint32_t nready, bool locked
 		ready[k] = ready[--nready];
 	}
 	return NONE;
-}
-
-static int
-check(const struct rt0_case *cases, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		const struct rt0_case *cs = &cases[i];
-		if (cs->chan == NULL)
-			continue;
-		if (unlikely(cs->dir != RT0_CASE_SEND && cs->dir != RT0_CASE_RECV))
-			return BADDIR;
-		if (unlikely(cs->size != 0 && cs->size != cs->chan->elemsize))
-			return BADSIZE;
-	}
-	return 0;
 }
 
 // ---- all locks ----
@@ -257,14 +253,43 @@ unlockall(struct rt0_chan **order, uint32_t m)
 
 // ---- select ----
 
+static NOINLINE RT0_NORETURN void
+badcase(const struct rt0_case *cs)
+{
+	while (cs->chan == NULL || !isbad(cs))
+		cs++;
+	runtime_panicerror(RT0_ERR_CHAN, cs->dir == RT0_CASE_SEND || cs->dir == RT0_CASE_RECV ?
+	    "select: element is not of the channel's size" : "select: case is neither send nor receive");
+}
+
 static inline struct waitq *
 queueof(const struct rt0_case *cs)
 {
 	return cs->dir == RT0_CASE_SEND ? &cs->chan->sendq : &cs->chan->recvq;
 }
 
-// park waits on all channels, which are locked, until a peer or t, if it is not NULL, wakes us. Returns as selectgo.
-static inline int
+// attempt is step 1: the index of the case that was carried out, NONE or SENDCLOSED.
+static inline __attribute__((always_inline)) int
+attempt(const struct rt0_case *cases, uint32_t n, uint16_t *ready)
+{
+	struct g *peer;
+	bool bad = false;
+	uint32_t nready = look(cases, n, ready, &bad);
+	if (unlikely(bad))
+		badcase(cases);
+	if (nready == 0)
+		return NONE;
+	int i = pick(cases, ready, nready, false, &peer);
+	if (likely(i >= 0)) {
+		if (peer != NULL)
+			runtime_goready(peer);
+		runtime_preemptpoint(getg());
+	}
+	return i;
+}
+
+// park waits on all channels, which are locked, until a peer or t (NULL: none) wakes us. Returns as attempt.
+static inline __attribute__((always_inline)) int
 park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, enum waitreason reason, struct room *room,
     uint32_t nlocked)
 {
@@ -293,7 +318,7 @@ park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, en
 	gp->param = NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		struct rt0_chan *c = sgs[i].c;
-		if (c == NULL || &sgs[i] == woken)
+		if (&sgs[i] == woken || c == NULL)
 			continue;
 		chanlock(c);
 		dequeuesudog(queueof(&cases[i]), &sgs[i]);
@@ -309,11 +334,11 @@ park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, en
 	return (int)(woken - sgs);
 }
 
-// wait is steps 2 and 3.
+// wait is steps 2 and 3. Returns as attempt.
 static inline __attribute__((always_inline)) int
-wait(struct g *gp, const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason, void *mem)
+wait(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason, struct room *room)
 {
-	struct room room = roomin(mem, n);
+	struct g *gp = getg();
 	struct timer t, *timer = NULL;
 	uint32_t nlocked = 0;
 	bool nowait = false;
@@ -331,11 +356,11 @@ wait(struct g *gp, const struct rt0_case *cases, uint32_t n, int64_t deadline, e
 	}
 	if (!sched.solo) {
 		struct g *peer;
-		nlocked = lockorder(cases, n, room.order);
-		lockall(room.order, nlocked);
-		i = pick(cases, room.ready, look(cases, n, room.ready), true, &peer);
+		nlocked = lockorder(cases, n, room->order);
+		lockall(room->order, nlocked);
+		i = pick(cases, room->ready, look(cases, n, room->ready, NULL), true, &peer);
 		if (i != NONE || nowait) {
-			unlockall(room.order, nlocked);
+			unlockall(room->order, nlocked);
 			if (timer != NULL)
 				runtime_timerstop(timer);
 			if (peer != NULL)
@@ -349,58 +374,66 @@ wait(struct g *gp, const struct rt0_case *cases, uint32_t n, int64_t deadline, e
 	}
 	if (unlikely(gp->m->p == NULL))
 		runtime_fatal("channel operation between rt0_entersyscall and rt0_exitsyscall");
-	i = park(gp, cases, n, timer, reason, &room, nlocked);
+	i = park(gp, cases, n, timer, reason, room, nlocked);
 	if (timer != NULL)
 		runtime_timerstop(timer);
 	return i;
 }
 
+// result is what rt0_select returns.
+static inline int
+result(int i)
+{
+	if (likely(i >= 0))
+		return i;
+	if (i == SENDCLOSED)
+		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
+	return -ETIMEDOUT;
+}
+
+// A goroutine that has been switched to returns to where the processor does not expect it, once a frame, and
+// each time costs what a channel operation does. So there is one frame between the switch and the program: selectgo
+// ends with a call of waitsmall, which the compiler makes a jump, and has no locals that waitsmall could see.
 static NOINLINE int
-waitsmall(struct g *gp, const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason)
+attemptsmall(const struct rt0_case *cases, uint32_t n)
 {
-	return wait(gp, cases, n, deadline, reason, __builtin_alloca(ROOM(n)));
+	uint16_t ready[SMALL];
+	return attempt(cases, n, ready);
 }
 
 static NOINLINE int
-waitlarge(struct g *gp, const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason, void *mem)
+waitsmall(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason)
 {
-	return wait(gp, cases, n, deadline, reason, mem);
+	struct room room = roomin(__builtin_alloca(ROOM(n)), n);
+	return result(wait(cases, n, deadline, reason, &room));
 }
 
-static NOINLINE RT0_NORETURN void
-misuse(int what)
+static NOINLINE int
+selectlarge(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason)
 {
-	runtime_panicerror(RT0_ERR_CHAN, what == SENDCLOSED ? "send on closed channel" :
-	    what == BADDIR ? "select: case is neither send nor receive" : "select: element is not of the channel's size");
+	for (uint32_t i = 0; i < n; i++)
+		if (cases[i].chan != NULL && isbad(&cases[i]))
+			badcase(cases); // before there is something to free
+	void *mem = runtime_mallocgc(ROOM(n), false, false);
+	struct room room = roomin(mem, n);
+	int i = attempt(cases, n, room.ready);
+	if (i == NONE)
+		i = wait(cases, n, deadline, reason, &room);
+	runtime_free(mem);
+	return result(i);
 }
 
-// selectgo returns the index of the case that was carried out, or NONE. reason: of a wait.
 static inline __attribute__((always_inline)) int
 selectgo(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason reason)
 {
-	struct g *gp = getg(), *peer;
-	uint16_t few[SMALL], *ready = few;
-	void *mem = NULL;
-	int i = check(cases, n);
-	if (unlikely(i != 0))
-		misuse(i);
-	if (unlikely(n > SMALL)) {
-		mem = runtime_mallocgc(ROOM(n), false, false);
-		ready = roomin(mem, n).ready;
-	}
-	i = pick(cases, ready, look(cases, n, ready), false, &peer);
-	if (i >= 0) {
-		if (peer != NULL)
-			runtime_goready(peer);
-		runtime_preemptpoint(gp);
-	} else if (i == NONE) {
-		i = mem == NULL ? waitsmall(gp, cases, n, deadline, reason) : waitlarge(gp, cases, n, deadline, reason, mem);
-	}
-	if (unlikely(mem != NULL))
-		runtime_free(mem);
+	if (unlikely(n > SMALL))
+		return selectlarge(cases, n, deadline, reason);
+	int i = attemptsmall(cases, n);
+	if (likely(i >= 0))
+		return i;
 	if (unlikely(i == SENDCLOSED))
-		misuse(i);
-	return i;
+		return result(i);
+	return waitsmall(cases, n, deadline, reason);
 }
 
 // ---- the public calls; on a foreign thread they run as a goroutine ----
@@ -432,21 +465,23 @@ foreign(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitrea
 int
 rt0_select(struct rt0_case *cases, size_t n, int64_t deadline)
 {
+	enum waitreason reason = waitReasonSelect;
 	if (unlikely(n > MAXCASES))
 		runtime_panicerror(RT0_ERR_CHAN, "select: too many cases");
-	enum waitreason reason = n == 0 ? waitReasonSelectNoCases : waitReasonSelect;
-	if (n == 1 && cases->chan != NULL) // as Go's compiler has it
+	if (unlikely(n == 0))
+		reason = waitReasonSelectNoCases;
+	else if (unlikely(n == 1) && cases->chan != NULL) // as Go's compiler has it
 		reason = cases->dir == RT0_CASE_SEND ? waitReasonChanSend : waitReasonChanReceive;
-	int i = unlikely(getg() == NULL) ? foreign(cases, (uint32_t)n, deadline, reason) :
-	                                   selectgo(cases, (uint32_t)n, deadline, reason);
-	return i == NONE ? -ETIMEDOUT : i;
+	if (unlikely(getg() == NULL))
+		return foreign(cases, (uint32_t)n, deadline, reason);
+	return selectgo(cases, (uint32_t)n, deadline, reason);
 }
 
-// until is a send or receive that could not be made at once. False: not before the deadline either.
-static bool
+// until is a send or receive that could not be made at once.
+static int
 until(const struct rt0_case *cs, int64_t deadline, enum waitreason reason)
 {
-	return (unlikely(getg() == NULL) ? foreign(cs, 1, deadline, reason) : selectgo(cs, 1, deadline, reason)) == 0;
+	return unlikely(getg() == NULL) ? foreign(cs, 1, deadline, reason) : selectgo(cs, 1, deadline, reason);
 }
 
 int
@@ -459,7 +494,7 @@ rt0_chan_send_until(struct rt0_chan *c, const void *elem, int64_t deadline)
 	if (rt0_chan_try_send(c, elem) == 0)
 		return 0;
 	struct rt0_case cs = {c, (void *)elem, NULL, 0, RT0_CASE_SEND};
-	return until(&cs, deadline, c != NULL ? waitReasonChanSend : waitReasonChanSendNilChan) ? 0 : -ETIMEDOUT;
+	return until(&cs, deadline, c != NULL ? waitReasonChanSend : waitReasonChanSendNilChan);
 }
 
 int
@@ -472,7 +507,6 @@ rt0_chan_recv_until(struct rt0_chan *c, void *elem, int64_t deadline)
 		return err;
 	bool ok = false;
 	struct rt0_case cs = {c, elem, &ok, 0, RT0_CASE_RECV};
-	if (!until(&cs, deadline, c != NULL ? waitReasonChanReceive : waitReasonChanReceiveNilChan))
-		return -ETIMEDOUT;
-	return ok ? 0 : -EPIPE;
+	err = until(&cs, deadline, c != NULL ? waitReasonChanReceive : waitReasonChanReceiveNilChan);
+	return err == 0 && !ok ? -EPIPE : err;
 }

@@ -61,9 +61,9 @@ canspin(int iter)
 }
 
 // leave takes a waiter that gives up out of the count. False: it is not counted any more, or it is the
-// only one and m is being handed over. In both cases a wake-up for it has been or is about to be released.
-// Others that wait cannot miss theirs: wake-ups are not meant for one waiter, and those that are released never
-// exceed those who have left the count.
+// only one and m is being handed over. In both cases unlock releases, or has released, a wake-up for it.
+// Those that go on waiting cannot miss theirs: wake-ups are not meant for one waiter, and as many are released as are
+// taken out of the count, or, when starving, one for an owner who is still in it.
 static bool
 leave(rt0_mutex *m)
 {
@@ -127,10 +127,15 @@ lockslow(rt0_mutex *m, int64_t deadline)
 		if (waitstart == 0)
 			waitstart = runtime_nanotime();
 		if (runtime_semacquire_until(&m->sema, lifo, waitReasonSyncMutexLock, deadline) < 0) {
-			if (leave(m))
+			while (!leave(m)) {
+				// On its way; unless a newcomer takes it, for which we are counted again.
+				late = runtime_semacquire_until(&m->sema, true, waitReasonSyncMutexLock, INT64_MIN) == 0;
+				if (late)
+					break;
+				rt0_gosched();
+			}
+			if (!late)
 				return -ETIMEDOUT;
-			runtime_semacquire(&m->sema, true, waitReasonSyncMutexLock);
-			late = true;
 		}
 		starving = starving || runtime_nanotime() - waitstart > starvationthreshold;
 		old = atomic_loadrlx(&m->state);

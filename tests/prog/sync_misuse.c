@@ -50,8 +50,10 @@ main(int argc, char **argv)
 	} else if (strcmp(what, "context_waiters") == 0) {
 		rt0_context *ctx = rt0_context_with_cancel(rt0_context_background());
 		rt0_go(waits, ctx);
-		for (int i = 0; i < 100; i++)
-			rt0_gosched();
+		static char text[1 << 16];
+		do // until it waits
+			rt0_stack(text, sizeof text, true);
+		while (strstr(text, "[chan receive") == NULL);
 		rt0_context_release(ctx);
 	} else if (strcmp(what, "context_deadlock") == 0) {
 		rt0_context *ctx = rt0_context_with_cancel(rt0_context_background());

@@ -466,6 +466,48 @@ TEST_T(context_release_races_with_deadline, 60000)
 	await(&dropped, 4 * rounds);
 }
 
+// ---- with select ----
+
+struct worker {
+	rt0_context *ctx;
+	rt0_chan *jobs;
+	int done;
+};
+
+static void
+work_until_cancelled(void *arg)
+{
+	struct worker *w = arg;
+	int job;
+	while (RT0_SELECT(RT0_RECV(w->jobs, &job), RT0_RECV(rt0_context_done(w->ctx), NULL)) != 1)
+		;
+	CHECK_EQ(rt0_context_err(w->ctx), -ECANCELED);
+	rt0_context_release(w->ctx); // the last but the canceller's: done goes soon after it has woken us
+	inc(&w->done);
+}
+
+TEST_T(context_done_in_select, 30000)
+{
+	for (int procs = 1; procs <= 4; procs++) {
+		rt0_gomaxprocs(procs);
+		for (int round = 0; round < (SANITIZED ? 50 : 500); round++) {
+			rt0_context *p = rt0_context_with_cancel(BG), *c = rt0_context_with_timeout(p, RT0_HOUR);
+			struct worker w = {.ctx = c, .jobs = rt0_chan_make(sizeof(int), round % 2)};
+			for (int i = 0; i < 4; i++) {
+				rt0_context_retain(c);
+				rt0_go(work_until_cancelled, &w);
+			}
+			rt0_context_release(c);
+			for (int i = 0; i < round % 7; i++)
+				rt0_chan_send(w.jobs, &i);
+			rt0_context_cancel(p);
+			rt0_context_release(p);
+			await(&w.done, 4);
+			rt0_chan_free(w.jobs);
+		}
+	}
+}
+
 // ---- misuse ----
 
 static void nil_parent(void *arg) { (void)arg; rt0_context_with_cancel(NULL); }

@@ -47,7 +47,7 @@ TEST(sleep_for_ever_disturbs_no_other_timer)
 
 struct sleeper {
 	int64_t when;
-	int *order, *count;
+	int *order, *count, *late;
 	int id;
 	rt0_waitgroup *wg;
 };
@@ -56,6 +56,8 @@ static void
 sleep_then_sign(void *arg)
 {
 	struct sleeper *s = arg;
+	if (rt0_nanotime() >= s->when)
+		inc(s->late);
 	rt0_sleep_until(s->when);
 	CHECK(rt0_nanotime() >= s->when);
 	s->order[inc(s->count) - 1] = s->id;
@@ -67,16 +69,22 @@ TEST(sleepers_wake_in_the_order_of_their_times)
 {
 	enum { N = 500 };
 	static struct sleeper s[N];
-	int order[N], count = 0, was = rt0_gomaxprocs(1);
+	int order[N], count, late, was = rt0_gomaxprocs(1);
 	rt0_waitgroup wg = {0};
-	int64_t t0 = rt0_nanotime() + 20 * RT0_MILLISECOND;
-	rt0_waitgroup_add(&wg, N);
-	for (int i = 0; i < N; i++) {
-		int k = i * 211 % N; // all times, mixed; two of them a slot's width apart, or less
-		s[k] = (struct sleeper){t0 + k * 40000, order, &count, k, &wg};
-		rt0_go(sleep_then_sign, &s[k]);
+	// Again, with more time, where some had not even begun to sleep.
+	for (int64_t ahead = 20 * RT0_MILLISECOND; ahead < 20 * RT0_SECOND; ahead *= 4) {
+		int64_t t0 = rt0_nanotime() + ahead;
+		count = late = 0;
+		rt0_waitgroup_add(&wg, N);
+		for (int i = 0; i < N; i++) {
+			int k = i * 211 % N; // all times, mixed; two of them a slot's width apart, or less
+			s[k] = (struct sleeper){t0 + k * 40000, order, &count, &late, k, &wg};
+			rt0_go(sleep_then_sign, &s[k]);
+		}
+		rt0_waitgroup_wait(&wg);
+		if (late == 0)
+			break;
 	}
-	rt0_waitgroup_wait(&wg);
 	for (int i = 0; i < N; i++)
 		CHECK_EQ(order[i], i);
 	rt0_gomaxprocs(was);

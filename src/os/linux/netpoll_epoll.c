@@ -53,8 +53,9 @@ runtime_netpollinit(void)
 	runtime_unlock(&initlock);
 }
 
-// netpollforked: the child of a fork shares its parent's instance, and must not take its events. What has
-// been registered is the parent's alone. One thread.
+// netpollforked: the child of a fork shares its parent's instance, and must not take its events. It gets one of
+// its own if it is a runtime like its parent: at once for what is watched, otherwise when it comes to sleep, by
+// when a daemon has closed all descriptors that it does not know. One thread.
 void
 runtime_netpollforked(void)
 {
@@ -66,7 +67,7 @@ runtime_netpollforked(void)
 	inited = breaking = 0;
 	initlock.key = 0;
 	if (sched.grown == 0 && !runtime_forked)
-		runtime_netpollinit();
+		runtime_pollforked();
 }
 
 int

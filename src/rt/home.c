@@ -160,7 +160,7 @@ gohome_m(struct g *gp)
 
 // stuck is whether the m with this id sleeps in the kernel with a goroutine, or waits for the turn of one that is
 // bound to it: others do not get it then. One that is only not let run by the kernel is not stuck. A guess.
-static bool
+NOSANITIZE static bool
 stuck(uint64_t id)
 {
 	uint64_t tid = 0;

@@ -7,7 +7,9 @@
 //
 // Exit status: 2 for a command line that makes no sense, 1 when something did not work, else the
 // compiler's (build) or the program's (run).
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asm/main.h"
 #include "rt0.h"
 
 #ifndef RT0_BUILDFLAGS
@@ -508,6 +511,7 @@ static const char usage[] =
     "\n"
     "    run      compile a program and run it\n"
     "    build    compile a program\n"
+    "    asm      assemble a file in Go's assembly language\n"
     "    env      print the compiler, flags and paths in use\n"
     "    version  print the version\n"
     "    help     print this, or more about a command: rt0 help COMMAND\n";
@@ -546,6 +550,24 @@ static const struct command {
 	"-c, -S and -E do not link. The compiler is $RT0_CC, else $CC, else cc ($CXX, c++ for C++).\n"
 	"\n"
 	"    rt0 build -O3 -o app main.c util.c -lm\n"},
+    {"asm",
+	"usage: rt0 asm [-o FILE] [-I DIR] [-D NAME[=VALUE]] [flags] FILE.s...\n"
+	"\n"
+	"Assembles files in Go's assembly language (amd64) to ELF objects: FILE.o, or what -o names.\n"
+	"\n"
+	"    -I DIR      where #include looks, behind the current directory and the file's\n"
+	"    -D NAME     as #define NAME 1; -D NAME=VALUE\n"
+	"    -S          print each instruction with its bytes\n"
+	"    -p PACKAGE  the package that names beginning with a dot belong to\n"
+	"    -c          names for C: _ for . and / (and for \302\267 and \342\210\225)\n"
+	"    -pic        code for shared objects: what is defined elsewhere goes through the GOT\n"
+	"    -go119      frames as Go 1.19 makes them: the default\n"
+	"    -go122      frames as Go 1.22 makes them\n"
+	"    -tls NAME   the thread-local variable that holds g; else runtime.tlsg\n"
+	"    -e          print all errors, not only the first 10\n"
+	"    -g0         no lines and functions for a debugger\n"
+	"\n"
+	"docs/asm.md describes the language and how C calls it.\n"},
     {"env",
 	"usage: rt0 env\n"
 	"\n"
@@ -595,6 +617,8 @@ main(int argc, char **argv)
 		return run(argc, argv);
 	if (strcmp(c, "build") == 0)
 		return build(argc, argv);
+	if (strcmp(c, "asm") == 0)
+		return asm_main(argc, argv);
 	if (strcmp(c, "help") == 0 || strcmp(c, "-h") == 0 || strcmp(c, "--help") == 0)
 		return help(argc, argv);
 	bool isversion = strcmp(c, "version") == 0 || strcmp(c, "--version") == 0;

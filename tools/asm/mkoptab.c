@@ -448,10 +448,10 @@ main(int argc, char **argv)
 		}
 	}
 	printf("// Made by mkoptab of amd64/*.tbl.\n");
-	printf("enum {\n");
+	printf("#ifndef OPTAB_DATA\nenum {\n");
 	for (int i = 0; i < nnames; i++)
 		printf("\tOP_%s,\n", names[i].name);
-	printf("\tNOPS\n};\n#ifdef OPTAB_DATA\n");
+	printf("\tNOPS\n};\n#else\n");
 	printf("static const uint64_t classes[] = {\n");
 	for (int i = 0; i < nclasses; i++) {
 		char *save = NULL, *save2 = NULL;

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// main.h: the assembler as the rt0 command calls it.
+#ifndef RT0_ASM_MAIN_H
+#define RT0_ASM_MAIN_H
+int asm_main(int argc, char **argv);
+#endif

@@ -32,6 +32,7 @@ enum {
 	npingpong = 2000000,
 	nbufchan = 20000000,
 	bufchan_cap = 128,
+	nselect4 = 4000000, // items of all four producers
 	nmutex = 1000000, // by each of mutex_gs goroutines
 	mutex_gs = 8,
 	ndefer = 100000000,
@@ -263,6 +264,39 @@ bufchan(void)
 	if (sum != (long)nbufchan * (nbufchan - 1) / 2)
 		rt0_fatal("bufchan: wrong sum");
 	per("bufchan", t, nbufchan);
+}
+
+static void
+producer4(void *c)
+{
+	for (long i = 0; i < nselect4 / 4; i++)
+		rt0_chan_send(c, &i);
+}
+
+static void
+select4(void)
+{
+	rt0_chan *a = rt0_chan_make(sizeof(long), 0), *b = rt0_chan_make(sizeof(long), 0);
+	rt0_chan *c = rt0_chan_make(sizeof(long), 0), *d = rt0_chan_make(sizeof(long), 0);
+	int64_t t = rt0_nanotime();
+	long v, sum = 0;
+
+	rt0_go(producer4, a);
+	rt0_go(producer4, b);
+	rt0_go(producer4, c);
+	rt0_go(producer4, d);
+	for (int i = 0; i < nselect4; i++) {
+		switch (RT0_SELECT(RT0_RECV(a, &v), RT0_RECV(b, &v), RT0_RECV(c, &v), RT0_RECV(d, &v))) {
+		case 0: sum += v; break;
+		case 1: sum += 2 * v; break;
+		case 2: sum += 3 * v; break;
+		case 3: sum += 4 * v; break;
+		}
+	}
+	t = rt0_nanotime() - t;
+	if (sum != 10 * ((long)nselect4 / 4 * (nselect4 / 4 - 1) / 2))
+		rt0_fatal("select4: wrong sum");
+	per("select4", t, nselect4);
 }
 
 struct counter {
@@ -642,6 +676,7 @@ static const struct {
     {"yield", yield},
     {"pingpong", pingpong},
     {"bufchan", bufchan},
+    {"select4", select4},
     {"mutex", mutex},
     {"defer", defers},
     {"panicrecover", panicrecover},
@@ -656,6 +691,8 @@ static const struct {
     {"preempt_klt", preempt_klt},
     {"preempt_inthread", preempt_inthread},
     {"cputhroughput", cputhroughput},
+    {"timers", timers},
+    {"wake", wake},
 };
 
 int

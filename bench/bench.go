@@ -9,7 +9,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"sort"
@@ -29,6 +31,7 @@ const (
 	npingpong    = 2000000
 	nbufchan     = 20000000
 	bufchanCap   = 128
+	nselect4     = 4000000 // items of all four producers
 	nmutex       = 1000000 // by each of mutexGs goroutines
 	mutexGs      = 8
 	ndefer       = 100000000
@@ -42,6 +45,10 @@ const (
 	idleParked   = 100
 	idleSeconds  = 5
 	nsleeps      = 200
+	ntimers      = 1000000
+	timersUs     = 1000000 // the longest sleep, in us
+	timersRuns   = 5
+	nwake        = 2000
 
 	ntraceback     = 200000
 	tracebackDepth = 50
@@ -180,6 +187,39 @@ func bufchan() {
 		fatal("bufchan: wrong sum")
 	}
 	per("bufchan", d, nbufchan)
+}
+
+func producer4(c chan int) {
+	for i := 0; i < nselect4/4; i++ {
+		c <- i
+	}
+}
+
+func select4() {
+	a, b, c, d := make(chan int), make(chan int), make(chan int), make(chan int)
+	t := time.Now()
+	go producer4(a)
+	go producer4(b)
+	go producer4(c)
+	go producer4(d)
+	sum := 0
+	for i := 0; i < nselect4; i++ {
+		select {
+		case v := <-a:
+			sum += v
+		case v := <-b:
+			sum += 2 * v
+		case v := <-c:
+			sum += 3 * v
+		case v := <-d:
+			sum += 4 * v
+		}
+	}
+	t2 := time.Since(t)
+	if sum != 10*(nselect4/4*(nselect4/4-1)/2) {
+		fatal("select4: wrong sum")
+	}
+	per("select4", t2, nselect4)
 }
 
 func mutex() {
@@ -453,12 +493,140 @@ func preempt() {
 	out("preempt_max", late[nsleeps-1], "us")
 }
 
+// ---- waiting ----
+
+// percentile of values in ns, in us; it sorts them.
+func percentile(v []int64, p int) float64 {
+	sort.Slice(v, func(i, j int) bool { return v[i] < v[j] })
+	return float64(v[len(v)*p/100]) / 1e3
+}
+
+func timersOnce(ns, late []int64) (wall, cpu, p99 float64) {
+	var wg sync.WaitGroup
+	x := uint64(88172645463325252)
+	for i := range ns { // not timed
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		ns[i] = int64(x%timersUs) * 1000
+	}
+	cpu = cpums()
+	t := time.Now()
+	wg.Add(ntimers)
+	for i := range ns {
+		go func(p *int64) {
+			t := time.Now()
+			time.Sleep(time.Duration(*p))
+			*p = int64(time.Since(t)) - *p
+			wg.Done()
+		}(&ns[i])
+	}
+	wg.Wait()
+	wall = time.Since(t).Seconds() * 1e3
+	cpu = cpums() - cpu
+	copy(late, ns)
+	p99 = percentile(late, 99)
+	if late[0] < 0 {
+		fatal("timers: a sleeper woke early")
+	}
+	return wall, cpu, p99
+}
+
+// The first run finds a process without stacks and timers; the others use again what it left.
+func timers() {
+	ns, late := make([]int64, ntimers), make([]int64, ntimers)
+	var v [3][]float64
+	for i := 0; i < timersRuns; i++ {
+		wall, cpu, p99 := timersOnce(ns, late)
+		v[0], v[1], v[2] = append(v[0], wall), append(v[1], cpu), append(v[2], p99)
+	}
+	name, unit := []string{"wall", "cpu", "late_p99"}, []string{"ms", "ms", "us"}
+	for k := range v {
+		out("timers_"+name[k], v[k][0], unit[k])
+	}
+	for k := range v {
+		warm := v[k][1:]
+		sort.Float64s(warm)
+		out("timers_warm_"+name[k], (warm[1]+warm[2])/2, unit[k])
+	}
+}
+
+func wakeReport(name string, late []int64) {
+	p50, p99 := percentile(late, 50), percentile(late, 99)
+	if late[0] < 0 {
+		fatal("wake: before its time")
+	}
+	out("wake_"+name+"_p50", p50, "us")
+	out("wake_"+name+"_p99", p99, "us")
+}
+
+// sockPair is a TCP connection on loopback.
+func sockPair() (a, b net.Conn) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err == nil {
+		a, err = net.Dial("tcp4", l.Addr().String())
+	}
+	if err == nil {
+		b, err = l.Accept()
+	}
+	if err != nil {
+		fatal("wake: " + err.Error())
+	}
+	l.Close()
+	return a, b
+}
+
+func wake() {
+	start := time.Now()
+	now := func() int64 { return int64(time.Since(start)) }
+	late := make([]int64, nwake)
+	c := make(chan int64)
+	go func() {
+		for i := 0; i < nwake; i++ {
+			time.Sleep(time.Millisecond)
+			c <- now()
+		}
+	}()
+	for i := range late {
+		t := <-c
+		late[i] = now() - t
+	}
+	wakeReport("chan", late)
+
+	for i := range late {
+		t := now() + int64(time.Millisecond)
+		time.Sleep(time.Millisecond)
+		late[i] = now() - t
+	}
+	wakeReport("sleep", late)
+
+	a, b := sockPair()
+	go func() {
+		var buf [8]byte
+		for i := 0; i < nwake; i++ {
+			time.Sleep(time.Millisecond)
+			binary.LittleEndian.PutUint64(buf[:], uint64(now()))
+			if n, _ := a.Write(buf[:]); n != len(buf) {
+				fatal("wake: write failed")
+			}
+		}
+	}()
+	var buf [8]byte
+	for i := range late {
+		if n, _ := b.Read(buf[:]); n != len(buf) {
+			fatal("wake: read failed")
+		}
+		late[i] = now() - int64(binary.LittleEndian.Uint64(buf[:]))
+	}
+	wakeReport("sock", late)
+}
+
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
-		"pingpong": pingpong, "bufchan": bufchan, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
+		"pingpong": pingpong, "bufchan": bufchan, "select4": select4, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
 		"skynet": skynet, "sieve": sieve, "parked": parked, "idle": idle, "traceback": traceback,
-		"preempt": preempt,
+		"preempt": preempt, "timers": timers, "wake": wake,
 	}
 	if len(os.Args) == 2 && benches[os.Args[1]] != nil {
 		benches[os.Args[1]]()

@@ -17,4 +17,7 @@ void preempt_klt(void);
 void preempt_inthread(void);
 void cputhroughput(void);
 
+void timers(void);
+void wake(void);
+
 #endif

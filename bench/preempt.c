@@ -18,8 +18,8 @@ enum {
 	nsleeps = 200,
 	npreempt = 20000, // by each of two goroutines
 	throughput_gs = 4,
-	throughput_reps = 11,
-	throughput_turns = 25000000, // by each goroutine; some 50 ms
+	throughput_reps = 3,
+	throughput_turns = 150000000, // by each goroutine; some 0.3 s, much more than the last slice, in which a p may idle
 };
 
 static int

@@ -4,15 +4,15 @@
 #
 #	bench/run.sh [-s] [NAME...]
 #
-# Names: startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve
-# callback traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput; none means
-# all. A line each: NAME VALUE UNIT, the median of RUNS; with Go, its median and
-# the ratio go/rt0 follow (above 1: rt0 is faster, or smaller). rt0 and Go run in turn, A B A B, so
-# only their ratio is to be trusted on a machine that does other things too.
+# Names: those of `all` below and, with a server and a client each, of `allnet` in net.sh; none means
+# all. A line each: NAME VALUE UNIT, the median of RUNS; for each peer that the line above names, its
+# median and the ratio of both follow (above 1: rt0 is faster, or smaller). rt0 and its peers run in
+# turn, A B A B, so only their ratio is to be trusted on a machine that does other things too.
 # -s also counts the futex calls of one run of each (needs strace).
 #
 # Environment: CC, CFLAGS, GO, RUNS (5), PROCS ("1 2"), STARTUP_RUNS (300), LIMIT (seconds for one
-# run, 120), and LIB, the directory of librt0.a (build/gcc-d0 or what CC's build is called).
+# run, 120), and LIB, the directory of librt0.a (build/gcc-d0 or what CC's build is called); net.sh
+# has more.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -42,9 +42,8 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan mutex defer panicrecover skynet sieve callback
-traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput'
-names=${*:-$all}
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex defer panicrecover skynet sieve callback
+traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput timers wake'
 
 if [ ! -f "$LIB/librt0.a" ]; then
 	echo "run.sh: no $LIB/librt0.a: run make first" >&2
@@ -55,9 +54,11 @@ if [ -n "$futexes" ] && ! command -v strace >/dev/null; then
 	exit 1
 fi
 tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+trap 'stopserver; rm -rf "$tmp"' EXIT
 trap 'exit 1' INT TERM
 failed=0
+. "$top/bench/net.sh"
+names=${*:-$all $allnet}
 
 fail() {
 	echo "run.sh: $*" >&2
@@ -81,10 +82,17 @@ else
 	limited() { "$@"; }
 fi
 
-# table reads "WHO NAME VALUE UNIT" lines and prints a line a name with the medians, in the order
-# in which the names came first. Without lines of go: NAME VALUE UNIT and nothing else.
+# table FILE PEER... reads "WHO NAME VALUE UNIT" lines and prints a line a name with the medians of
+# rt0 and the peers, in the order in which the names came first. Where more is better the ratio is
+# rt0's to the peer's, otherwise the peer's to rt0's.
 table() {
-	awk '
+	table_in=$1
+	shift
+	head=$(printf '%-24s %12s %-8s' '# name' rt0 unit
+		for who in "$@"; do printf ' %12s %7s' "$who" ratio; done)
+	[ "$head" = "${header:-}" ] || echo "$head"
+	header=$head
+	awk -v peers="$*" '
 	function median(who, name,    n, i, j, t, v) {
 		n = count[who, name]
 		for (i = 1; i <= n; i++) {
@@ -103,22 +111,30 @@ table() {
 		val[$1, $2, ++count[$1, $2]] = $3 + 0
 	}
 	END {
+		peers_n = split(peers, peer, " ")
 		for (i = 1; i <= names; i++) {
 			name = order[i]
-			if (!count["rt0", name])
-				continue
-			r = median("rt0", name)
-			printf "%-24s %12.2f %-8s", name, r, unit[name]
-			if (count["go", name]) {
-				g = median("go", name)
-				if (r > 0)
-					printf " %12.2f %7.2f", g, g / r
+			r = 0
+			if (count["rt0", name]) {
+				r = median("rt0", name)
+				line = sprintf("%-24s %12.2f %-8s", name, r, unit[name])
+			} else
+				line = sprintf("%-24s %12s %-8s", name, "-", unit[name])
+			for (j = 1; j <= peers_n; j++) {
+				if (!count[peer[j], name]) {
+					line = line sprintf(" %12s %7s", "-", "-")
+					continue
+				}
+				g = median(peer[j], name)
+				if (r > 0 && g > 0 && unit[name] != "%")
+					line = line sprintf(" %12.2f %7.2f", g, unit[name] == "req/s" ? r / g : g / r)
 				else
-					printf " %12.2f %7s", g, "-"
+					line = line sprintf(" %12.2f %7s", g, "-")
 			}
-			printf "\n"
+			sub(/[ -]+$/, "", line)
+			print line
 		}
-	}' "$1"
+	}' "$table_in"
 }
 
 # startup: what a hello costs from exec to exit. The ratios are of medians of one interleaved run.
@@ -181,7 +197,7 @@ futexcalls() {
 			$NF == "futex" { n = $4 }
 			END { print who, name, n + 0, "calls" }' "$tmp/strace"
 	done >"$tmp/futex.out"
-	table "$tmp/futex.out"
+	table "$tmp/futex.out" $peers
 }
 
 # bench NAME: all processor counts, RUNS times, rt0 and Go in turn.
@@ -193,6 +209,9 @@ bench() {
 		case $1 in
 		idle) runs=1 ;;
 		cputhroughput) who_runs=rt0 ;;
+		timers) # the second processor is what they are for
+			[ "$p" = 1 ] && [ "$PROCS" != 1 ] && continue
+			;;
 		preempt*) # one processor is what they are about
 			[ "$p" = 1 ] || continue
 			[ "$1" = preempt ] || who_runs=rt0
@@ -215,31 +234,26 @@ bench() {
 			done
 			i=$((i + 1))
 		done
-		table "$tmp/$1.out"
+		table "$tmp/$1.out" $peers
 		[ -n "$futexes" ] && futexcalls "$1" "$p"
 	done
 }
 
 # shellcheck disable=SC2086
-cc bench_rt0 "$top/bench/bench.c" "$top/bench/preempt.c" $HOSTED_LIBS
+cc bench_rt0 "$top/bench/bench.c" "$top/bench/preempt.c" "$top/bench/wait.c" $HOSTED_LIBS
 if [ -n "$GO" ]; then
 	for g in bench hello; do
-		o=$g
-		[ $g = bench ] && o=bench_go || o=hello_go
-		GO111MODULE=off GOFLAGS='' "$GO" build -o "$tmp/$o" "$top/bench/$g.go" ||
-			fail "cannot build $o"
+		CGO_ENABLED=0 GO111MODULE=off GOFLAGS='' "$GO" build -o "$tmp/${g}_go" "$top/bench/$g.go" ||
+			fail "cannot build ${g}_go"
 	done
 fi
-if [ -x "$tmp/bench_go" ]; then
-	printf '%-24s %12s %-8s %12s %7s\n' '# name' rt0 unit \
-		"$("$GO" version | awk '{ print $3 }')" go/rt0
-else
-	printf '%-24s %12s %-8s\n' '# name' rt0 unit
-fi
+peers=
+[ -x "$tmp/bench_go" ] && peers=go && echo "# $("$GO" version)"
 for n in $names; do
 	case $n in
 	startup) startup ;;
 	boot) boot ;;
+	echo_* | idle_conn | http_hello | redis) "net_${n%%_[0-9]*}" "$n" ;;
 	*) [ -x "$tmp/bench_rt0" ] && bench "$n" ;;
 	esac
 done

@@ -17,6 +17,7 @@
 
 #include "rt0/base.h"
 #include "rt0/chan.h"
+#include "rt0/context.h"
 #include "rt0/panic.h"
 #include "rt0/sync.h"
 #include "rt0/time.h"

@@ -29,6 +29,8 @@
 #   runnext                                  823664   2.9   189
 #   runnext -DNM=3 -DNPAIR=1                 100117   1.3   145
 #   runnext -DGATED                         1171527   8.6   210
+#   select                                    64874   0.7   141
+#   select -DTIMERS -DROUNDS=2               292708   1.2   153
 #   sudog                                    306287   0.3   153
 #   syscall_retake                           279967   0.2   150
 #   syscall_retake -DNM=4                   2026083   2.4   234
@@ -61,6 +63,17 @@ table() {
 	runnext         live    cycle   -DGATED -DBUG_NO_REARM
 	runnext         live    cycle   -DGATED -DBUG_NO_FENCE_CLEAR
 	runnext         live    cycle   -DGATED -DBUG_NO_LAZYWAKE
+	select          safety  pass
+	select          safety  pass    -DTIMERS -DROUNDS=2
+	select          safety  assert  -DBUG_CLAIM_PARKING
+	select          safety  assert  -DBUG_DROP_PARKING
+	select          safety  assert  -DBUG_CLAIM_NO_CAS -DTIMERS
+	select          safety  assert  -DBUG_KEEP_SUDOGS
+	select          safety  assert  -DBUG_UNLINK_UNLOCKED
+	select          safety  assert  -DBUG_PARK_LATE
+	select          safety  assert  -DTIMERS -DBUG_NO_TIMERSTOP
+	select          safety  assert  -DTIMERS -DBUG_FIRE_WAITS
+	select          safety  assert  -DTIMERS -DBUG_NO_COMMIT_CAS
 	sigqueue        safety  pass
 	sigqueue        safety  assert  -DBUG_WAKE_FIRST
 	sigqueue        safety  assert  -DBUG_CLEAR_LATE

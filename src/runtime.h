@@ -217,6 +217,7 @@ void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
 void runtime_wakep(void);
 void runtime_handoffp(struct p *pp);
+bool runtime_unwatched(int64_t when);
 void runtime_stoplockedm(void);
 void runtime_mparkbound(struct m *mp);
 struct m *runtime_mget(void);
@@ -297,7 +298,20 @@ void runtime_netpollbreak(void); // ends netpoll(delay) of another thread
 // netpoll waits up to delay ns (0: not at all, < 0: for ever) and appends the goroutines that are to run.
 int32_t runtime_netpoll(int64_t delay, struct gqueue *q);
 // netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many.
-int32_t runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode) WEAK;
+int32_t runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode);
+// netpolltag is the data of pd's events; netpollevent is netpollready for the polldesc of a tag, and nothing if that
+// has been closed since. hup: the event told of an end, of an error or of urgent data.
+uint64_t runtime_netpolltag(struct polldesc *pd);
+int32_t runtime_netpollevent(struct gqueue *q, uint64_t tag, int mode, bool hup);
+// For descriptors (src/net), on a goroutine. mode: POLLREAD or POLLWRITE, in set_deadline also their sum; one
+// waiter a mode. Results: POLL_...; poll_open: 0 or -errno (-EPERM: cannot be watched).
+int runtime_poll_open(int fd, struct polldesc **out);
+void runtime_poll_close(struct polldesc *pd);   // after poll_unblock, and when nobody waits
+int runtime_poll_reset(struct polldesc *pd, int mode);
+int runtime_poll_wait(struct polldesc *pd, int mode);
+void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT64_MAX: never
+void runtime_poll_unblock(struct polldesc *pd);
+bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 
 // ---- preempt.c ----
@@ -363,7 +377,10 @@ struct g *runtime_chansendtime(rt0_chan *c, int64_t t); // a timer's; returns wh
 bool runtime_chandrain(rt0_chan *c);                    // of a channel with room for one; whether there was any
 enum { SEMA_LIFO = 1, SEMA_HANDOFF = 2 };
 void runtime_semacquire(uint32_t *addr, bool lifo, enum waitreason reason);
+int runtime_semacquire_until(uint32_t *addr, bool lifo, enum waitreason reason, int64_t deadline);
 void runtime_semrelease(uint32_t *addr, bool handoff);
+// ongoroutine runs fn(arg): at once on a goroutine, as one on a foreign thread; fatal without a runtime.
+void runtime_ongoroutine(void (*fn)(void *arg), void *arg);
 
 // ---- panic.c ----
 // throw: the runtime's own fault or its limits; fatal: the program's; panic: the goroutine's.

@@ -97,6 +97,7 @@ struct sudog {
 	void *elem;                // where to copy from or to; may be another goroutine's stack
 	void *c;                   // the channel or the semaphore's address
 	bool success;              // woken by a communication, not by close
+	bool isselect;             // one of several: who dequeues it must claim g first (select.c)
 	bool handoff;              // sema: the lock was handed over
 	uint32_t waiters;          // sema: approximate count, head only
 };
@@ -149,8 +150,8 @@ struct g {
 	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
 	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
 	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
-	void *param;           // owner: what it hands to a function called by mcall
-	uint32_t selectdone;   // atomic: who woke it (select.c)
+	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
+	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
 	bool paniconfault;     // owner: rt0_set_panic_on_fault
 };
 
@@ -230,6 +231,7 @@ struct sysmontick {
 	// cpusince: when it was first seen to have run for cpu ns; cpufrom: when it was last seen to have
 	// run for less, or another to run; cpuseen: when its clock was last read; looked: the last look.
 	int64_t cpu, cpusince, cpufrom, cpuseen, cpunext, looked; // ns
+	int64_t cpuback; // ns, from a look that saw it get on to the next: doubles each time
 };
 
 struct p {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, gdb, C++, symbols and the models.
+# programs, examples, installation, gdb, C++, symbols, servers, benchmarks of servers and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -77,6 +77,7 @@ cxx() {
 	cat >"$src" <<-'END'
 		#include <rt0.h>
 		#include <rt0/go.h>
+		#include <rt0/net.h>
 		RT0_INIT(first)
 		{
 		}
@@ -214,6 +215,30 @@ examples() {
 	count examples/library says 'goroutines summed 499500' "$d/library"
 	count examples/wordfreq_builds $rt0 build $w examples/wordfreq.c -o "$d/wordfreq"
 	count examples/wordfreq says the "$d/wordfreq" /usr/share/common-licenses
+	# served EXAMPLE COMMAND...: the command, with $at where the server listens.
+	served() {
+		local example=$1 out status
+		shift
+		"$d/$example" 127.0.0.1:0 >"$d/$example.out" &
+		out=$!
+		for _ in $(seq 200); do
+			at=$(sed -n 's/^listening on //p' "$d/$example.out")
+			[ -n "$at" ] && break
+			sleep 0.05
+		done
+		at=$at "$@"
+		status=$?
+		kill $out
+		wait $out 2>/dev/null
+		return $status
+	}
+	export d
+	count examples/echo_builds $rt0 build $w examples/echo.c -o "$d/echo"
+	count examples/echo served echo bash -c '"$d/echo" -client -n 50 -t 1 "$at" | grep " 0 failed"'
+	count examples/echo_nonsense bash -c '"$d/echo" 127.0.0.1:99999 2>&1 | grep "invalid port in address"'
+	count examples/httpd_builds $rt0 build $w examples/httpd.c -o "$d/httpd"
+	count examples/httpd served httpd bash -c '[[ $(curl -s "http://$at/" "http://$at/") == $(printf "hello, world\nhello, world") ]]'
+	count examples/httpd_bad_request served httpd bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "GET /\r\n\r\n" >&3; grep -q "400 Bad Request" <&3'
 	count examples/wordfreq_missing_file bash -c "! $d/wordfreq $d/nofile"
 	rm -rf "$d"
 	finish
@@ -256,6 +281,51 @@ installation() {
 	finish
 }
 
+# tests/servers.sh: the servers answer, and nothing of them is left, however it ends.
+servers() {
+	local ok=0 bad=0 d
+	d=$(mktemp -d)
+	chmod 755 "$d"
+	local -x TMPDIR=$d
+	tests/servers.sh redis postgres nginx -- true
+	[[ $? != 77 ]] || return 77
+	# with STATUS SERVER SCRIPT
+	with() {
+		tests/servers.sh $2 -- bash -c "$3"
+		[[ $? == "$1" ]]
+	}
+	# ended SIGNAL: by a signal, while the command has a query open.
+	ended() {
+		local pid left
+		env --default-signal=INT tests/servers.sh redis postgres nginx -- bash -c 'trap "" INT
+			env | grep ^RT0_ >"$0/ready.new"; mv "$0/ready.new" "$0/ready"
+			exec psql "$RT0_POSTGRES" -c "select pg_sleep(1000)"' "$d" &
+		pid=$!
+		until [[ -e $d/ready ]]; do
+			kill -0 $pid || return 1
+			sleep 0.05
+		done
+		rm "$d/ready"
+		kill -"$1" $pid
+		wait $pid
+		[[ $? == $((128 + $(kill -l "$1"))) ]] || return 1
+		left=$(ls "$d"; ps -e -o args= | grep -F "$d/" | grep -v grep)
+		[[ -z $left ]] || { echo "left: $left"; return 1; }
+	}
+	count servers/usage bash -c '! tests/servers.sh redis && ! tests/servers.sh frob -- true'
+	count servers/status with 42 redis 'exit 42'
+	count servers/redis with 0 redis '[[ $(redis-cli -u "redis://$RT0_REDIS" ping) == PONG ]]'
+	count servers/postgres with 0 postgres '[[ $(psql "$RT0_POSTGRES" -Atc "select 6 * 7") == 42 ]]'
+	count servers/postgres_socket with 0 postgres '[[ $(psql "$RT0_POSTGRES_SOCKET" -Atc "select 6 * 7") == 42 ]]'
+	count servers/nginx with 0 nginx 'a=${RT0_NGINX#http://}; exec 3<>"/dev/tcp/${a/://}"
+		printf "GET /big.bin HTTP/1.0\r\n\r\n" >&3; [[ $(tail -c 1048576 <&3 | od -An -v -tu1 -w251 | sort -u | wc -l) == 2 ]]'
+	for s in TERM INT HUP; do
+		count servers/nothing_left_after_$s ended $s
+	done
+	rm -rf "$d"
+	finish
+}
+
 model() {
 	command -v spin >/dev/null || { echo 'spin is not installed'; return 77; }
 	"${make[@]}" model
@@ -269,6 +339,8 @@ step examples examples
 step panic tests/panic.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
+step servers servers
+step bench-net env GO= RUNS=1 SECS=1 IDLE_CONNS=1000 bench/run.sh echo_1 echo_100 idle_conn http_hello redis
 step clang config CC=clang
 step clang-symbols "${make[@]}" lint-symbols CC=clang
 step gcc-debug3 config CC=gcc DEBUG=3

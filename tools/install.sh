@@ -48,7 +48,7 @@ fi
 
 file 755 "$build/bin/rt0" "$prefix/bin/rt0"
 file 644 include/rt0.h "$prefix/include/rt0.h"
-for h in base chan go panic sync time; do
+for h in base chan context go io net panic sync time; do
 	file 644 include/rt0/$h.h "$prefix/include/rt0/$h.h"
 done
 file 644 "$build/librt0.a" "$lib/librt0.a"

@@ -20,4 +20,7 @@
 #endif
 #define RT0_API __attribute__((visibility("default")))
 
+// Deadlines are absolute, in ns of rt0_nanotime(). One that has passed (0) lets a call only try.
+#define RT0_NEVER INT64_MAX
+
 #endif

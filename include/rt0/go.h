@@ -17,8 +17,15 @@
 
 typedef rt0_chan chan;
 typedef rt0_mutex mutex;
+typedef rt0_rwmutex rwmutex;
+typedef rt0_cond cond;
 typedef rt0_waitgroup waitgroup;
 typedef rt0_once once;
+typedef rt0_oncefunc oncefunc;
+typedef rt0_semaphore semaphore;
+typedef rt0_pool pool;
+typedef rt0_context context;
+typedef rt0_group group;
 
 static inline void
 go(void (*fn)(void *arg), void *arg)
@@ -98,6 +105,12 @@ mutex_lock(mutex *m)
 	rt0_mutex_lock(m);
 }
 
+static inline int
+mutex_lock_until(mutex *m, int64_t deadline)
+{
+	return rt0_mutex_lock_until(m, deadline);
+}
+
 static inline bool
 mutex_trylock(mutex *m)
 {
@@ -108,6 +121,66 @@ static inline void
 mutex_unlock(mutex *m)
 {
 	rt0_mutex_unlock(m);
+}
+
+static inline void
+rwmutex_rlock(rwmutex *rw)
+{
+	rt0_rwmutex_rlock(rw);
+}
+
+static inline void
+rwmutex_runlock(rwmutex *rw)
+{
+	rt0_rwmutex_runlock(rw);
+}
+
+static inline void
+rwmutex_lock(rwmutex *rw)
+{
+	rt0_rwmutex_lock(rw);
+}
+
+static inline void
+rwmutex_unlock(rwmutex *rw)
+{
+	rt0_rwmutex_unlock(rw);
+}
+
+static inline bool
+rwmutex_tryrlock(rwmutex *rw)
+{
+	return rt0_rwmutex_tryrlock(rw);
+}
+
+static inline bool
+rwmutex_trylock(rwmutex *rw)
+{
+	return rt0_rwmutex_trylock(rw);
+}
+
+static inline void
+cond_wait(cond *c, mutex *m)
+{
+	rt0_cond_wait(c, m);
+}
+
+static inline int
+cond_wait_until(cond *c, mutex *m, int64_t deadline)
+{
+	return rt0_cond_wait_until(c, m, deadline);
+}
+
+static inline void
+cond_signal(cond *c)
+{
+	rt0_cond_signal(c);
+}
+
+static inline void
+cond_broadcast(cond *c)
+{
+	rt0_cond_broadcast(c);
 }
 
 static inline void
@@ -128,10 +201,214 @@ waitgroup_wait(waitgroup *wg)
 	rt0_waitgroup_wait(wg);
 }
 
+static inline int
+waitgroup_wait_until(waitgroup *wg, int64_t deadline)
+{
+	return rt0_waitgroup_wait_until(wg, deadline);
+}
+
+static inline void
+waitgroup_go(waitgroup *wg, void (*fn)(void *arg), void *arg)
+{
+	rt0_waitgroup_go(wg, fn, arg);
+}
+
 static inline void
 once_do(once *o, void (*fn)(void *arg), void *arg)
 {
 	rt0_once_do(o, fn, arg);
+}
+
+static inline void
+oncefunc_call(oncefunc *f)
+{
+	rt0_oncefunc_call(f);
+}
+
+static inline void
+semaphore_init(semaphore *s, int64_t size)
+{
+	rt0_semaphore_init(s, size);
+}
+
+static inline int
+semaphore_acquire(semaphore *s, int64_t n)
+{
+	return rt0_semaphore_acquire(s, n);
+}
+
+static inline int
+semaphore_acquire_until(semaphore *s, int64_t n, int64_t deadline)
+{
+	return rt0_semaphore_acquire_until(s, n, deadline);
+}
+
+static inline int
+semaphore_acquire_ctx(semaphore *s, int64_t n, context *ctx)
+{
+	return rt0_semaphore_acquire_ctx(s, n, ctx);
+}
+
+static inline int
+semaphore_try_acquire(semaphore *s, int64_t n)
+{
+	return rt0_semaphore_try_acquire(s, n);
+}
+
+static inline void
+semaphore_release(semaphore *s, int64_t n)
+{
+	rt0_semaphore_release(s, n);
+}
+
+static inline void *
+pool_get(pool *p)
+{
+	return rt0_pool_get(p);
+}
+
+static inline void
+pool_put(pool *p, void *obj)
+{
+	rt0_pool_put(p, obj);
+}
+
+static inline context *
+context_background(void)
+{
+	return rt0_context_background();
+}
+
+static inline context *
+context_retain(context *ctx)
+{
+	return rt0_context_retain(ctx);
+}
+
+static inline void
+context_release(context *ctx)
+{
+	rt0_context_release(ctx);
+}
+
+static inline context *
+context_with_cancel(context *parent)
+{
+	return rt0_context_with_cancel(parent);
+}
+
+static inline context *
+context_with_deadline(context *parent, int64_t deadline)
+{
+	return rt0_context_with_deadline(parent, deadline);
+}
+
+static inline context *
+context_with_timeout(context *parent, int64_t timeout)
+{
+	return rt0_context_with_timeout(parent, timeout);
+}
+
+static inline context *
+context_with_value(context *parent, const void *key, void *value, void (*drop)(void *value))
+{
+	return rt0_context_with_value(parent, key, value, drop);
+}
+
+static inline void *
+context_value(const context *ctx, const void *key)
+{
+	return rt0_context_value(ctx, key);
+}
+
+static inline context *
+context_without_cancel(context *parent)
+{
+	return rt0_context_without_cancel(parent);
+}
+
+static inline void
+context_cancel(context *ctx)
+{
+	rt0_context_cancel(ctx);
+}
+
+static inline void
+context_cancel_cause(context *ctx, rt0_value cause)
+{
+	rt0_context_cancel_cause(ctx, cause);
+}
+
+static inline chan *
+context_done(context *ctx)
+{
+	return rt0_context_done(ctx);
+}
+
+static inline int
+context_err(context *ctx)
+{
+	return rt0_context_err(ctx);
+}
+
+static inline rt0_value
+context_cause(context *ctx)
+{
+	return rt0_context_cause(ctx);
+}
+
+static inline int64_t
+context_deadline(const context *ctx)
+{
+	return rt0_context_deadline(ctx);
+}
+
+static inline int
+context_wait(context *ctx, int64_t deadline)
+{
+	return rt0_context_wait(ctx, deadline);
+}
+
+static inline void
+context_after_func(context *ctx, void (*fn)(void *arg), void *arg, rt0_context_after **stop)
+{
+	rt0_context_after_func(ctx, fn, arg, stop);
+}
+
+static inline bool
+context_stop(rt0_context_after *stop)
+{
+	return rt0_context_stop(stop);
+}
+
+static inline context *
+group_init(group *g, context *parent)
+{
+	return rt0_group_init(g, parent);
+}
+
+static inline void
+group_set_limit(group *g, int n)
+{
+	rt0_group_set_limit(g, n);
+}
+
+static inline void
+group_go(group *g, int (*fn)(void *arg), void *arg)
+{
+	rt0_group_go(g, fn, arg);
+}
+
+static inline bool
+group_try_go(group *g, int (*fn)(void *arg), void *arg)
+{
+	return rt0_group_try_go(g, fn, arg);
+}
+
+static inline int
+group_wait(group *g)
+{
+	return rt0_group_wait(g);
 }
 
 // defer(fn, arg); at the end of this block. panic(x): a string, number, pointer, rt0_value.

@@ -11,6 +11,7 @@
 //      (nextrain): a foreign thread that waits inside rt0 is like any locked m, and wakes nobody;
 //   2. no timer is set, nothing is in the poller, nobody wants signals (timersarmed, npollwait,
 //      sigwaiting). The m that sleeps in netpoll because of the first two counts as one that runs;
+//      when they are gone and it is the only one, it is woken, and goes to sleep as an idle one;
 //   3. and there is no foreign thread outside of rt0: the kernel counts as many threads as we know.
 //      In pure programs there are no others. Where the kernel does not say (no /proc), nothing is
 //      reported.
@@ -89,8 +90,13 @@ runtime_checkdead(void)
 	int32_t nin = atomic_load(&sched.nextrain);
 	int64_t run = runtime_mcount() - atomic_loadrlx(&sched.nmextra) + nin - sched.nmidle -
 	    sched.nmidlelocked - sched.nmsys;
-	if (run > 0)
+	bool awaited = runtime_timersarmed() > 0 || atomic_load(&sched.npollwait) > 0;
+	if (run > 0) {
+		// The one that runs may be asleep in netpoll for what is gone by now. Awake, it comes by here.
+		if (run == 1 && !awaited && atomic_load(&sched.lastpoll) == 0)
+			runtime_netpollbreak();
 		return;
+	}
 	if (run < 0) {
 		runtime_print("runtime: checkdead: nmidle=%d nmidlelocked=%d mcount=%d nmsys=%d "
 			      "nmextra=%d inside=%d\n",
@@ -99,8 +105,7 @@ runtime_checkdead(void)
 		runtime_unlock(&sched.lock);
 		runtime_throw("checkdead: inconsistent counts");
 	}
-	if (runtime_timersarmed() > 0 || atomic_load(&sched.npollwait) > 0 ||
-	    atomic_load(&sched.sigwaiting) > 0)
+	if (awaited || atomic_load(&sched.sigwaiting) > 0)
 		return;
 	if (foreignoutside(nin) || atomic_load(&sched.nextrain) != nin) {
 		// sysmon may sleep without a limit, because an m was still running when it looked.

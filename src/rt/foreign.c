@@ -131,16 +131,20 @@ callbackmain(void *arg)
 
 // leavep gives the p away at the end of a call. handoffp would have somebody look for work when nobody
 // does; here sysmon and the thread's next call may be trusted to: an m that is woken after each
-// call costs ten times the call, and is in the way of the next.
+// call costs ten times the call, and is in the way of the next. But sysmon sleeps while all ps are idle: a timer
+// of this call's, or a goroutine in the poller, needs somebody who sleeps in netpoll.
 static void
 leavep(struct p *pp)
 {
 	if (runtime_runqempty(pp)) {
+		int64_t when = runtime_timernext(pp);
 		runtime_lock(&sched.lock);
 		if (!atomic_loadrlx(&sched.gcwaiting) && sched.runqsize == 0 &&
-		    (sched.solo || atomic_loadrlx(&sched.needspinning) == 0)) {
+		    (sched.solo || atomic_loadrlx(&sched.needspinning) == 0) && !runtime_unwatched(when)) {
 			runtime_pidleput(pp);
 			runtime_unlock(&sched.lock);
+			if (when != INT64_MAX)
+				runtime_wakenetpoller(when);
 			return;
 		}
 		runtime_unlock(&sched.lock);

@@ -519,17 +519,19 @@ runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason 
 static bool
 wordunlock(struct g *gp, void *word)
 {
-	(void)gp;
 #if RT0_DEBUG
-	runtime_unlock((struct mutex *)word);
-#else
-	atomic_storerel((uint32_t *)word, 0);
+	if (word != &gp->selectdone) {
+		runtime_unlock((struct mutex *)word);
+		return true;
+	}
 #endif
+	(void)gp;
+	atomic_storerel((uint32_t *)word, 0);
 	return true;
 }
 
-// goparkword is gopark for who holds a lock that is released by a store of 0 to word (chan.c). NULL: no
-// lock. (In debug builds word is the key of a mutex.)
+// goparkword is gopark for who holds a lock that is released by a store of 0 to word (chan.c, select.c).
+// NULL: no lock. (In debug builds word is the key of a mutex, or selectdone.)
 void
 runtime_goparkword(uint32_t *word, enum waitreason reason)
 {

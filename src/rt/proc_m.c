@@ -398,6 +398,16 @@ runtime_wakep(void)
 	releasem(me);
 }
 
+// unwatched tells whether a p whose first timer is due at when may not go idle: nobody sleeps in netpoll for its
+// timers and for the network. sched.lock is held, so who has just stopped sleeping there will get the p.
+bool
+runtime_unwatched(int64_t when)
+{
+	HELD(&sched.lock);
+	return (when != INT64_MAX || atomic_loadrlx(&sched.npollwait) > 0) && atomic_load(&sched.lastpoll) != 0 &&
+	       !atomic_loadrlx(&sched.stopping);
+}
+
 // handoffp finds work or rest for pp, which its m has left (a system call, a locked goroutine).
 void
 runtime_handoffp(struct p *pp)
@@ -415,7 +425,6 @@ runtime_handoffp(struct p *pp)
 	}
 	// Nor may the network and the timers be without somebody who sleeps for them.
 	int64_t when = runtime_timernext(pp);
-	bool poll = when != INT64_MAX || atomic_loadrlx(&sched.npollwait) > 0;
 	runtime_lock(&sched.lock);
 	if (atomic_loadrlx(&sched.gcwaiting)) {
 		atomic_storerel(&pp->status, Pgcstop);
@@ -424,7 +433,7 @@ runtime_handoffp(struct p *pp)
 		runtime_unlock(&sched.lock);
 		return;
 	}
-	if (sched.runqsize != 0 || (poll && atomic_load(&sched.lastpoll) != 0 && !atomic_loadrlx(&sched.stopping))) {
+	if (sched.runqsize != 0 || runtime_unwatched(when)) {
 		runtime_unlock(&sched.lock);
 		runtime_startm(pp, false);
 		return;

@@ -11,7 +11,7 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t blockedcheckns = MS / 4;
+static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 2 * MS;
 static const int64_t retryns = MS / 10;
 static const int64_t scavengeperiod = SEC;
 
@@ -24,8 +24,8 @@ runtime_wakesysmon(void)
 }
 
 // stuck tells whether the thread that runs on pp gets no CPU time: it sleeps in the kernel, or the machine is
-// busy. While others wait it is asked soon and then half as often each time it is not; else with sysmon's
-// own ticks, to know for how long it has slept when somebody comes.
+// busy. While others wait it is asked soon and then half as often each time it is not; seldom where goroutines
+// come and go; else with sysmon's own ticks, to know for how long it has slept when somebody comes.
 static bool
 stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 {
@@ -37,10 +37,13 @@ stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 		pd->cpuswitch = n;
 		pd->cpu = -1; // a goroutine that has just begun is not asked about at once
 		pd->cpufrom = pd->looked;
-		pd->cpunext = now + (waiting ? blockedcheckns : 10 * MS);
+		pd->cpuback = pd->cpuback < blockedcheckns ? blockedcheckns : pd->cpuback * 2 < blockedcheckmax ? pd->cpuback * 2 : blockedcheckmax;
+		pd->cpunext = now + (waiting ? pd->cpuback : 10 * MS);
 	} else if (now >= pd->cpunext || (waiting && !pd->cpuwaiting)) {
 		int64_t cpu = runtime_threadcputime(tid), passed = now - pd->cpusince;
 		still = cpu == pd->cpu;
+		if (still)
+			pd->cpuback = 0;
 		int64_t seen = pd->cpuseen;
 		pd->cpuseen = now;
 		if (still || pd->cpu < 0 || cpu - pd->cpu < passed / 16)
@@ -200,7 +203,7 @@ sysmon(void)
 	int64_t look = 0; // ns to the next look for a deadlock
 	int32_t idle = 0; // looks in a row that found nothing
 	uint32_t delay = 0;
-	int64_t now = 0, next = INT64_MAX, newmwhen = 0;
+	int64_t now = 0, woken = 0, next = INT64_MAX, newmwhen = 0; // woken: from the sleep while all were idle
 	int32_t waiting = 0;
 	struct m *newmlast = NULL;
 	for (;;) {
@@ -230,13 +233,29 @@ sysmon(void)
 			return;
 		now = runtime_nanotime();
 		atomic_storerlx(&sched.coarsenow, now);
-		if (debug.schedtrace <= 0 && (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs))) {
+		bool rest = atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs);
+		if (debug.schedtrace > 0)
+			rest = false;
+		if (rest && !atomic_loadrlx(&sched.gcwaiting) && now - woken < 10 * MS) {
+			// Woken a moment ago, by somebody who has become idle again: a server with little to do, for
+			// whom to wake us costs more than the request. Not so often.
+			rest = false;
+			idle = 51;
+			delay = 10 * 1000;
+		}
+		if (rest) {
 			runtime_lock(&sched.lock);
 			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
 				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
 				// nobody has looked at are a reason to look again in a while.
 				// So are threads that are not ours (checkdead.c).
-				int64_t ns = runtime_stackscavenge() > 0 ? scavengeperiod : -1;
+				int64_t ns = lastscavenge + scavengeperiod - now;
+				if (ns <= 0) {
+					lastscavenge = now;
+					ns = runtime_stackscavenge() > 0 ? scavengeperiod : -1;
+				} else if (sched.gfree == NULL) {
+					ns = -1;
+				}
 				look = runtime_lookagain() ? runtime_looknext(look) : 0;
 				if (look != 0 && (ns < 0 || look < ns))
 					ns = look;
@@ -254,7 +273,7 @@ sysmon(void)
 			runtime_unlock(&sched.lock);
 			if (atomic_loadrlx(&sched.stopping))
 				return;
-			now = runtime_nanotime();
+			now = woken = runtime_nanotime();
 			atomic_storerlx(&sched.coarsenow, now);
 		}
 		runtime_lock(&sched.sysmonlock);

@@ -12,134 +12,28 @@
 // Under c->lock no goroutine is readied: ready may take sched.lock, and the woken one wants c.
 #include "../runtime.h"
 #include "../os/linux/linux.h"
-
-struct waitq {
-	struct sudog *first, *last;
-};
-
-struct rt0_chan {
-	uint64_t qcount;   // elements in buf; first two fields as gc's
-	uint64_t dataqsiz; // constant: capacity
-	char *buf;         // constant: dataqsiz elements, right behind this struct
-	uint32_t elemsize; // constant, bytes
-	uint32_t closed;
-	uint64_t sendx, recvx; // next slot to fill and to empty
-	struct waitq recvq, sendq;
-	struct mutex lock;
-};
+#include "chan.h"
 
 enum { MAXELEM = 64 << 10 };
 
-// The lock is held for some 10 ns and never over a call. A word that unlock clears by a plain store
-// costs half of a runtime mutex (whose unlock must ask for sleepers by a second locked instruction,
-// 5 ns each); a waiter whose holder has lost its CPU yields, then sleeps in growing steps. Debug builds take
-// the mutex, for its ranks.
 #if !RT0_DEBUG
-static NOINLINE void
-chanlockslow(struct rt0_chan *c)
+NOINLINE void
+runtime_chanlockslow(struct rt0_chan *c)
 {
 	if (unlikely(runtime_forked))
 		runtime_forkedlock();
 	for (uint32_t n = 0;; n++) {
 		if (atomic_loadrlx(&c->lock.key) == 0 && atomic_xchgacq(&c->lock.key, 1) == 0)
 			return;
-		if (n < 20)
-			procyield(10);
-		else if (n < 50)
-			runtime_osyield();
-		else
-			runtime_usleep(n < 1000 ? n : 1000);
+		backoff(n);
 	}
 }
 #endif
 
-static inline void
-chanlock(struct rt0_chan *c)
-{
-	if (sched.solo)
-		return;
-#if RT0_DEBUG
-	runtime_lock(&c->lock);
-#else
-	// Acquire: pairs with the release in chanunlock.
-	if (unlikely(atomic_xchgacq(&c->lock.key, 1) != 0))
-		chanlockslow(c);
-#endif
-}
-
-static inline void
-chanunlock(struct rt0_chan *c)
-{
-	if (sched.solo)
-		return;
-#if RT0_DEBUG
-	runtime_unlock(&c->lock);
-#else
-	atomic_storerel(&c->lock.key, 0);
-#endif
-}
-
-// copyelem copies or, with from NULL, zeroes. to NULL: nothing.
-static inline void
-copyelem(const struct rt0_chan *c, void *to, const void *from)
-{
-	if (likely(c->elemsize == 8)) {
-		// The common element: one word, whatever its alignment.
-		uint64_t w = 0;
-		if (from != NULL)
-			__builtin_memcpy(&w, from, 8);
-		if (to != NULL)
-			__builtin_memcpy(to, &w, 8);
-		return;
-	}
-	if (to == NULL || c->elemsize == 0)
-		return;
-	if (from != NULL)
-		runtime_memmove(to, from, c->elemsize);
-	else
-		runtime_memclr(to, c->elemsize);
-}
-
-static inline char *
-chanbuf(struct rt0_chan *c, uint64_t i)
-{
-	return c->buf + i * c->elemsize;
-}
-
-static inline uint64_t
-nextx(struct rt0_chan *c, uint64_t i)
-{
-	return i + 1 == c->dataqsiz ? 0 : i + 1;
-}
-
-static inline void
-enqueue(struct waitq *q, struct sudog *sg)
-{
-	sg->next = NULL;
-	sg->prev = q->last;
-	if (q->last != NULL)
-		q->last->next = sg;
-	else
-		atomic_storerlx(&q->first, sg); // read without the lock by tries
-	q->last = sg;
-}
-
-static inline struct sudog *
-dequeue(struct waitq *q)
-{
-	struct sudog *sg = q->first;
-	if (sg == NULL)
-		return NULL;
-	atomic_storerlx(&q->first, sg->next);
-	if (sg->next != NULL)
-		sg->next->prev = NULL;
-	else
-		q->last = NULL;
-	return sg;
-}
-
-// chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns
-// whether a communication, not close, woke us.
+// chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns whether a
+// communication woke us; when it was close, a send panics.
+// Sends and receives end with a jump to this one function: who is switched to returns to where the
+// processor does not expect it, once a frame, but for frames that the one before has had as well.
 static NOINLINE bool
 chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum waitreason reason)
 {
@@ -150,15 +44,18 @@ chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum wai
 	sg.elem = elem;
 	sg.c = c;
 	sg.success = false;
+	sg.isselect = false;
 	enqueue(q, &sg);
 	// Until we are off our stack and the lock is dropped nobody can see us: close cannot run
 	// between "not ready" and "waits".
 	runtime_goparkword(sched.solo ? NULL : &c->lock.key, reason);
+	if (unlikely(!sg.success) && reason == waitReasonChanSend)
+		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	return sg.success;
 }
 
-static NOINLINE void
-parkforever(enum waitreason reason)
+NOINLINE void
+runtime_parkforever(enum waitreason reason)
 {
 	for (;;)
 		runtime_goparkword(NULL, reason);
@@ -198,7 +95,7 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 	if (unlikely(c == NULL)) {
 		if (!block)
 			return false;
-		parkforever(waitReasonChanSendNilChan);
+		runtime_parkforever(waitReasonChanSendNilChan);
 	}
 	// A look without the lock: a channel that is open and full now may fail a try. Closed is read
 	// first: a closed channel must panic, not be called full.
@@ -208,38 +105,29 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 		return false;
 	}
 	chanlock(c);
-	if (unlikely(c->closed)) {
+	struct g *peer;
+	int r = sendlocked(c, elem, &peer);
+	if (r == CHAN_PEER) {
+		chanunlock(c);
+		runtime_goready(peer);
+		runtime_preemptpoint(gp);
+		return true;
+	}
+	if (likely(r == CHAN_DONE)) {
+		chanunlock(c);
+		runtime_preemptpoint(gp);
+		return true;
+	}
+	if (unlikely(r == CHAN_CLOSED)) {
 		chanunlock(c);
 		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
-	}
-	struct sudog *sg = dequeue(&c->recvq);
-	if (sg != NULL) {
-		copyelem(c, sg->elem, elem);
-		sg->success = true;
-		struct g *peer = sg->g;
-		chanunlock(c);
-		runtime_goready(peer); // sg is gone
-		runtime_preemptpoint(gp);
-		return true;
-	}
-	if (c->qcount < c->dataqsiz) {
-		copyelem(c, chanbuf(c, c->sendx), elem);
-		c->sendx = nextx(c, c->sendx);
-		atomic_storerlx(&c->qcount, c->qcount + 1);
-		chanunlock(c);
-		runtime_preemptpoint(gp);
-		return true;
 	}
 	if (!block) {
 		chanunlock(c);
 		return false;
 	}
-	if (unlikely(!chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend)))
-		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
-	return true;
+	return chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend);
 }
-
-enum { RECV_OK = 1, RECV_CLOSED = 0, RECV_WAIT = -1 };
 
 static inline __attribute__((always_inline)) int
 chanrecv(struct rt0_chan *c, void *elem, bool block)
@@ -247,57 +135,40 @@ chanrecv(struct rt0_chan *c, void *elem, bool block)
 	struct g *gp = getg();
 	if (unlikely(c == NULL)) {
 		if (!block)
-			return RECV_WAIT;
-		parkforever(waitReasonChanReceiveNilChan);
+			return CHAN_WAIT;
+		runtime_parkforever(waitReasonChanReceiveNilChan);
 	}
 	// A look without the lock. Empty is read before closed and again after: an element sent before the
 	// close must not be missed.
 	if (!block && (c->dataqsiz == 0 ? atomic_loadacq(&c->sendq.first) == NULL : atomic_loadacq(&c->qcount) == 0) &&
 	    atomic_loadacq(&c->closed) == 0) {
 		runtime_preemptpoint(gp);
-		return RECV_WAIT;
+		return CHAN_WAIT;
 	}
 	chanlock(c);
-	if (c->qcount > 0) {
-		char *slot = chanbuf(c, c->recvx);
-		copyelem(c, elem, slot);
-		c->recvx = nextx(c, c->recvx);
-		struct sudog *sg = dequeue(&c->sendq);
-		if (sg != NULL) {
-			// Full, with a sender waiting: its element takes the slot, at the queue's end.
-			copyelem(c, slot, sg->elem);
-			c->sendx = c->recvx;
-			sg->success = true;
-			struct g *peer = sg->g;
-			chanunlock(c);
-			runtime_goready(peer);
-		} else {
-			atomic_storerlx(&c->qcount, c->qcount - 1);
-			chanunlock(c);
-		}
-		runtime_preemptpoint(gp);
-		return RECV_OK;
-	}
-	if (unlikely(c->closed)) {
-		chanunlock(c);
-		copyelem(c, elem, NULL);
-		return RECV_CLOSED;
-	}
-	struct sudog *sg = dequeue(&c->sendq);
-	if (sg != NULL) {
-		copyelem(c, elem, sg->elem);
-		sg->success = true;
-		struct g *peer = sg->g;
+	struct g *peer;
+	int r = recvlocked(c, elem, &peer);
+	if (r == CHAN_PEER) {
 		chanunlock(c);
 		runtime_goready(peer);
 		runtime_preemptpoint(gp);
-		return RECV_OK;
+		return CHAN_DONE;
+	}
+	if (likely(r == CHAN_DONE)) {
+		chanunlock(c);
+		runtime_preemptpoint(gp);
+		return CHAN_DONE;
+	}
+	if (unlikely(r == CHAN_CLOSED)) {
+		chanunlock(c);
+		runtime_preemptpoint(gp);
+		return CHAN_CLOSED;
 	}
 	if (!block) {
 		chanunlock(c);
-		return RECV_WAIT;
+		return CHAN_WAIT;
 	}
-	return chanpark(c, gp, &c->recvq, elem, waitReasonChanReceive) ? RECV_OK : RECV_CLOSED;
+	return chanpark(c, gp, &c->recvq, elem, waitReasonChanReceive); // true is CHAN_DONE
 }
 
 static void
@@ -410,8 +281,8 @@ bool
 rt0_chan_recv(struct rt0_chan *c, void *elem)
 {
 	if (unlikely(getg() == NULL))
-		return foreign(OPRECV, c, NULL, elem) == RECV_OK;
-	return chanrecv(c, elem, true) == RECV_OK;
+		return foreign(OPRECV, c, NULL, elem) == CHAN_DONE;
+	return chanrecv(c, elem, true) == CHAN_DONE;
 }
 
 int
@@ -425,7 +296,7 @@ int
 rt0_chan_try_recv(struct rt0_chan *c, void *elem)
 {
 	int r = unlikely(getg() == NULL) ? foreign(OPTRYRECV, c, NULL, elem) : chanrecv(c, elem, false);
-	return r == RECV_OK ? 0 : r == RECV_CLOSED ? -EPIPE : -EAGAIN;
+	return r == CHAN_DONE ? 0 : r == CHAN_CLOSED ? -EPIPE : -EAGAIN;
 }
 
 void

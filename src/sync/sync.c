@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// sync.c: Mutex, WaitGroup, Once: Go's algorithms and texts, on sema.c.
+// sync.c: Mutex, WaitGroup, Once, OnceFunc: Go's algorithms and texts, on sema.c.
 //
 // Mutex state: bit 0 locked, bit 1 a waiter has been woken and will try, bit 2 starving; waiters
 // above. Normal mode: a woken waiter competes with newcomers, who have the processor and usually
 // win: fast. A waiter that has not got it for 1 ms turns the mutex to starving mode: unlock hands it to
 // the first waiter, newcomers queue. The waiter that is last, or waited less than 1 ms, ends that.
 //
+// A waiter whose deadline has passed takes itself out of the count, unless unlock has just done so, or hands
+// over to it: then its wake-up is on the way, and it takes that (leave).
+//
 // Under the solo rule uncontended operations are plain accesses.
 #include "../runtime.h"
+#include "../os/linux/linux.h"
 
 enum { LOCKED = 1, WOKEN = 2, STARVING = 4, WAITER = 8 };
 static const int64_t starvationthreshold = MS;
@@ -15,44 +19,82 @@ static const int64_t starvationthreshold = MS;
 struct synccall {
 	int op;
 	void *obj;
-	int64_t n;
+	int64_t n; // what is added, or the deadline
 	void (*fn)(void *);
 	void *arg;
-	bool ok;
+	uintptr_t pc;
+	int result;
 };
 
 static void synccall_g(void *arg);
 
-// foreign runs one operation as a goroutine of this foreign thread.
-static NOINLINE bool
-foreign(int op, void *obj, int64_t n, void (*fn)(void *), void *arg)
+void
+runtime_ongoroutine(void (*fn)(void *), void *arg)
 {
-	struct synccall a = {op, obj, n, fn, arg, false};
-	if (runtime_callback(synccall_g, &a) < 0)
+	if (rt0_run(fn, arg) < 0)
 		runtime_fatal("sync operation on a thread, and the runtime does not run");
-	return a.ok;
 }
 
-enum { OPLOCK, OPTRYLOCK, OPUNLOCK, OPADD, OPWAIT, OPONCE };
+// foreign runs one operation as a goroutine of this foreign thread.
+static NOINLINE int
+foreign(int op, void *obj, int64_t n)
+{
+	struct synccall a = {.op = op, .obj = obj, .n = n};
+	runtime_ongoroutine(synccall_g, &a);
+	return a.result;
+}
+
+enum { OPLOCK, OPTRYLOCK, OPUNLOCK, OPADD, OPWAIT, OPGO, OPONCE };
 
 // ---- Mutex ----
 
+// canspin: whether to spin for one more round, which takes about as long as to park and be woken. The first round
+// is always worth it, even if others wait for this processor: the holder mostly runs and is about
+// to unlock. Without it two processors that fight for a mutex spend their time parking each other's goroutines.
 static bool
 canspin(int iter)
 {
-	struct p *pp = getg()->m->p;
-	return iter < 4 && sched.ncpu > 1 && !sched.solo && sched.gomaxprocs > atomic_loadrlx(&sched.npidle) + atomic_loadrlx(&sched.nmspinning) + 1 &&
-	       runtime_runqempty(pp);
+	if (sched.ncpu == 1 || sched.solo)
+		return false;
+	return iter == 0 || (iter < 4 && sched.gomaxprocs > atomic_loadrlx(&sched.npidle) + atomic_loadrlx(&sched.nmspinning) + 1 &&
+	                        runtime_runqempty(getg()->m->p));
 }
 
-static NOINLINE void
-lockslow(rt0_mutex *m)
+// leave takes a waiter that gives up out of the count. False: it is not counted any more, or it is the
+// only one and m is being handed over. In both cases unlock releases, or has released, a wake-up for it.
+// Those that go on waiting cannot miss theirs: wake-ups are not meant for one waiter, and as many are released as are
+// taken out of the count, or, when starving, one for an owner who is still in it.
+static bool
+leave(rt0_mutex *m)
+{
+	for (uint32_t old = atomic_loadrlx(&m->state);;) {
+		uint32_t n = old / WAITER;
+		if (n == 0 || (n == 1 && (old & (LOCKED | STARVING)) == STARVING))
+			return false;
+		uint32_t new = old - WAITER;
+		if (n == 1)
+			new &= ~(uint32_t)STARVING; // nobody to hand over to
+		if (atomic_cas(&m->state, old, new))
+			return true;
+		old = atomic_loadrlx(&m->state);
+	}
+}
+
+static NOINLINE int
+lockslow(rt0_mutex *m, int64_t deadline)
 {
 	int64_t waitstart = 0;
-	bool starving = false, awoke = false;
+	bool starving = false, awoke = false, late = false;
 	int iter = 0;
 	uint32_t old = atomic_loadrlx(&m->state);
 	for (;;) {
+		if (unlikely(late) && (old & (LOCKED | STARVING))) {
+			// Woken, too late, and not to any use. While it is locked unlock will wake another.
+			if (atomic_cas(&m->state, old, old & ~(uint32_t)WOKEN))
+				return -ETIMEDOUT;
+			old = atomic_loadrlx(&m->state);
+			continue;
+		}
 		// Spin a little while it is locked by a running goroutine; not when starving: unlock
 		// hands it to a waiter.
 		if ((old & (LOCKED | STARVING)) == LOCKED && canspin(iter)) {
@@ -80,11 +122,21 @@ lockslow(rt0_mutex *m)
 			continue;
 		}
 		if (!(old & (LOCKED | STARVING)))
-			return; // ours
+			return 0; // ours
 		bool lifo = waitstart != 0; // woken before: first in the queue
 		if (waitstart == 0)
 			waitstart = runtime_nanotime();
-		runtime_semacquire(&m->sema, lifo, waitReasonSyncMutexLock);
+		if (runtime_semacquire_until(&m->sema, lifo, waitReasonSyncMutexLock, deadline) < 0) {
+			while (!leave(m)) {
+				// On its way; unless a newcomer takes it, for which we are counted again.
+				late = runtime_semacquire_until(&m->sema, true, waitReasonSyncMutexLock, INT64_MIN) == 0;
+				if (late)
+					break;
+				rt0_gosched();
+			}
+			if (!late)
+				return -ETIMEDOUT;
+		}
 		starving = starving || runtime_nanotime() - waitstart > starvationthreshold;
 		old = atomic_loadrlx(&m->state);
 		if (old & STARVING) {
@@ -95,29 +147,50 @@ lockslow(rt0_mutex *m)
 			if (!starving || old / WAITER == 1)
 				delta -= STARVING;
 			atomic_xadd(&m->state, delta);
-			return;
+			return 0;
 		}
 		awoke = true;
 		iter = 0;
 	}
 }
 
+// lockfast takes m if it is free. With waiters too: who runs wins over who has to be woken, and must not
+// pay for them. The prefetch gets the line to be written at once, where the load alone would have it shared first.
+static inline bool
+lockfast(rt0_mutex *m)
+{
+	if (sched.solo && m->state == 0) {
+		atomic_storerlx(&m->state, LOCKED);
+		return true;
+	}
+	__builtin_prefetch(&m->state, 1);
+	uint32_t old = atomic_loadrlx(&m->state);
+	// Acquire: pairs with the release in unlock.
+	return likely(!(old & (LOCKED | STARVING)) && atomic_casacq(&m->state, old, old | LOCKED));
+}
+
 void
 rt0_mutex_lock(rt0_mutex *m)
 {
+	if (unlikely(getg() == NULL))
+		foreign(OPLOCK, m, INT64_MAX);
+	else if (!lockfast(m))
+		lockslow(m, INT64_MAX);
+}
+
+int
+rt0_mutex_lock_until(rt0_mutex *m, int64_t deadline)
+{
 	struct g *gp = getg();
-	if (unlikely(gp == NULL)) {
-		foreign(OPLOCK, m, 0, NULL, NULL);
-		return;
+	if (unlikely(gp == NULL))
+		return foreign(OPLOCK, m, deadline);
+	if (lockfast(m))
+		return 0;
+	if (deadline <= runtime_nanotime()) {
+		runtime_preemptpoint(gp); // for who tries in a loop
+		return -ETIMEDOUT;
 	}
-	if (sched.solo && m->state == 0) {
-		atomic_storerlx(&m->state, LOCKED);
-		return;
-	}
-	// Acquire: pairs with the release in unlock.
-	if (likely(atomic_casacq(&m->state, 0, LOCKED)))
-		return;
-	lockslow(m);
+	return lockslow(m, deadline);
 }
 
 bool
@@ -125,7 +198,7 @@ rt0_mutex_trylock(rt0_mutex *m)
 {
 	struct g *gp = getg();
 	if (unlikely(gp == NULL))
-		return foreign(OPTRYLOCK, m, 0, NULL, NULL);
+		return foreign(OPTRYLOCK, m, 0);
 	uint32_t old = atomic_loadrlx(&m->state);
 	if (!(old & (LOCKED | STARVING)) && atomic_casacq(&m->state, old, old | LOCKED))
 		return true;
@@ -159,7 +232,7 @@ rt0_mutex_unlock(rt0_mutex *m)
 {
 	struct g *gp = getg();
 	if (unlikely(gp == NULL)) {
-		foreign(OPUNLOCK, m, 0, NULL, NULL);
+		foreign(OPUNLOCK, m, 0);
 		return;
 	}
 	if (sched.solo && m->state == LOCKED) {
@@ -168,7 +241,8 @@ rt0_mutex_unlock(rt0_mutex *m)
 		return;
 	}
 	uint32_t new = atomic_xadd(&m->state, (uint32_t)-LOCKED); // release
-	if (unlikely(new != 0))
+	// Woken alone: whoever waits, one is at it already.
+	if (unlikely(new != 0) && (new & (LOCKED | WOKEN | STARVING)) != WOKEN)
 		unlockslow(m, new);
 	runtime_preemptpoint(getg());
 }
@@ -179,7 +253,7 @@ void
 rt0_waitgroup_add(rt0_waitgroup *wg, int delta)
 {
 	if (unlikely(getg() == NULL)) {
-		foreign(OPADD, wg, delta, NULL, NULL);
+		foreign(OPADD, wg, delta);
 		return;
 	}
 	uint64_t state;
@@ -211,23 +285,89 @@ rt0_waitgroup_done(rt0_waitgroup *wg)
 	rt0_waitgroup_add(wg, -1);
 }
 
-void
-rt0_waitgroup_wait(rt0_waitgroup *wg)
+// waitgroupleave takes a waiter that gives up out of the count. False: the counter is 0, so that its wake-up is
+// on the way: add freezes the state then, and hands out as many as were counted.
+static bool
+waitgroupleave(rt0_waitgroup *wg)
 {
-	if (unlikely(getg() == NULL)) {
-		foreign(OPWAIT, wg, 0, NULL, NULL);
-		return;
+	for (;;) {
+		uint64_t state = atomic_loadacq(&wg->state);
+		if ((int32_t)(state >> 32) == 0 || (uint32_t)state == 0)
+			return false;
+		if (atomic_cas(&wg->state, state, state - 1))
+			return true;
 	}
+}
+
+int
+rt0_waitgroup_wait_until(rt0_waitgroup *wg, int64_t deadline)
+{
+	if (unlikely(getg() == NULL))
+		return foreign(OPWAIT, wg, deadline);
 	for (;;) {
 		uint64_t state = atomic_loadacq(&wg->state);
 		if ((int32_t)(state >> 32) == 0)
-			return;
-		if (atomic_cas(&wg->state, state, state + 1)) {
+			return 0;
+		if (!atomic_cas(&wg->state, state, state + 1))
+			continue;
+		if (runtime_semacquire_until(&wg->sema, false, waitReasonSemacquire, deadline) < 0) {
+			if (waitgroupleave(wg))
+				return -ETIMEDOUT;
 			runtime_semacquire(&wg->sema, false, waitReasonSemacquire);
-			if (atomic_loadacq(&wg->state) != 0)
-				runtime_panicstring("sync: WaitGroup is reused before previous Wait has returned");
-			return;
 		}
+		if (atomic_loadacq(&wg->state) != 0)
+			runtime_panicstring("sync: WaitGroup is reused before previous Wait has returned");
+		return 0;
+	}
+}
+
+void
+rt0_waitgroup_wait(rt0_waitgroup *wg)
+{
+	rt0_waitgroup_wait_until(wg, INT64_MAX);
+}
+
+struct wggo {
+	rt0_waitgroup *wg;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static void
+wgdone(void *wg)
+{
+	rt0_waitgroup_add(wg, -1);
+}
+
+static void
+wggo_g(void *arg)
+{
+	struct wggo a = *(struct wggo *)arg;
+	rt0_free(arg);
+	RT0_DEFER(wgdone, a.wg);
+	a.fn(a.arg);
+}
+
+static void
+wggo(rt0_waitgroup *wg, void (*fn)(void *), void *arg, uintptr_t pc)
+{
+	if (fn == NULL)
+		runtime_fatal("go of nil func value");
+	struct wggo *a = rt0_alloc(sizeof *a, 0);
+	*a = (struct wggo){wg, fn, arg};
+	rt0_waitgroup_add(wg, 1);
+	runtime_newproc(wggo_g, a, pc);
+}
+
+void
+rt0_waitgroup_go(rt0_waitgroup *wg, void (*fn)(void *), void *arg)
+{
+	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
+	if (unlikely(getg() == NULL)) {
+		struct synccall a = {.op = OPGO, .obj = wg, .fn = fn, .arg = arg, .pc = pc};
+		runtime_ongoroutine(synccall_g, &a);
+	} else {
+		wggo(wg, fn, arg, pc);
 	}
 }
 
@@ -256,10 +396,42 @@ rt0_once_do(rt0_once *once, void (*fn)(void *), void *arg)
 {
 	if (likely(atomic_loadacq(&once->done) != 0))
 		return;
-	if (getg() == NULL)
-		foreign(OPONCE, once, 0, fn, arg);
-	else
+	if (getg() == NULL) {
+		struct synccall a = {.op = OPONCE, .obj = once, .fn = fn, .arg = arg};
+		runtime_ongoroutine(synccall_g, &a);
+	} else {
 		doslow(once, fn, arg);
+	}
+}
+
+// oncepanicked runs when the function of a OnceFunc panics or ends its goroutine: it keeps the value, for later
+// calls, and panics on.
+static void
+oncepanicked(void *arg)
+{
+	rt0_oncefunc *f = arg;
+	if (f->valid)
+		return;
+	f->value = (rt0_value){.kind = RT0_RUNTIME_ERROR, .code = RT0_ERR_NILPANIC};
+	if (rt0_recover(&f->value))
+		rt0_panic_value(f->value);
+}
+
+static void
+oncefunc(void *arg)
+{
+	rt0_oncefunc *f = arg;
+	RT0_DEFER(oncepanicked, f);
+	f->fn(f->arg);
+	f->valid = true;
+}
+
+void
+rt0_oncefunc_call(rt0_oncefunc *f)
+{
+	rt0_once_do(&f->once, oncefunc, f); // it has happened before the return: what it wrote is ours to read
+	if (unlikely(!f->valid))
+		rt0_panic_value(f->value);
 }
 
 static void
@@ -267,11 +439,12 @@ synccall_g(void *arg)
 {
 	struct synccall *a = arg;
 	switch (a->op) {
-	case OPLOCK: rt0_mutex_lock(a->obj); break;
-	case OPTRYLOCK: a->ok = rt0_mutex_trylock(a->obj); break;
+	case OPLOCK: a->result = rt0_mutex_lock_until(a->obj, a->n); break;
+	case OPTRYLOCK: a->result = rt0_mutex_trylock(a->obj); break;
 	case OPUNLOCK: rt0_mutex_unlock(a->obj); break;
 	case OPADD: rt0_waitgroup_add(a->obj, (int)a->n); break;
-	case OPWAIT: rt0_waitgroup_wait(a->obj); break;
+	case OPWAIT: a->result = rt0_waitgroup_wait_until(a->obj, a->n); break;
+	case OPGO: wggo(a->obj, a->fn, a->arg, a->pc); break;
 	case OPONCE: doslow(a->obj, a->fn, a->arg); break;
 	}
 }

@@ -4,6 +4,7 @@
 //
 //	hello      main prints "done" and returns
 //	work       the same after much work of every kind
+//	sockets    the same after connections, pipes and files
 //	deadlock   main and others wait for ever
 //	panic      a goroutine panics
 //	nil        a goroutine writes through a null pointer
@@ -15,6 +16,7 @@
 
 #include "../harness/launch.h"
 #include "rt0.h"
+#include "rt0/net.h"
 
 enum { TALKERS = 60, PARKED = 700, BIG = 100 << 20, FILES = 64 };
 
@@ -133,6 +135,73 @@ work(void)
 	expect(sum == TALKERS + TALKERS * (TALKERS - 1) / 2 + 6, "work: wrong sum");
 }
 
+static rt0_fd *listener;
+
+static void
+echo(void *arg)
+{
+	char buf[200];
+	long n;
+	while ((n = rt0_fd_read(arg, buf, sizeof buf)) > 0)
+		expect(rt0_fd_write(arg, buf, (size_t)n) == n, "sockets: cannot write an answer");
+	expect(n == 0, "sockets: cannot read a request");
+	expect(rt0_fd_close(arg) == 0, "sockets: cannot close the server's end");
+	rt0_waitgroup_done(&others);
+}
+
+static void
+accepts(void *arg)
+{
+	for (intptr_t n = (intptr_t)arg; n > 0; n--) {
+		rt0_fd *conn;
+		expect(rt0_accept(listener, &conn, NULL) == 0, "sockets: cannot accept");
+		rt0_go(echo, conn);
+	}
+}
+
+static void
+sockets(void)
+{
+	enum { CONNS = 6 };
+	char local[40] = "unix:@rt0-faults-";
+	const char *const where[] = {"127.0.0.1:0", local};
+	for (int i = 0; i < 16; i++) // a name that no run beside this one takes
+		local[17 + i] = (char)('a' + ((rt0_nanotime() ^ (int64_t)(uintptr_t)local) >> 4 * i & 15));
+	char buf[200] = {1};
+	rt0_addr at;
+	rt0_fd *c, *p[2];
+	for (int kind = 0; kind < 2; kind++) {
+		expect(rt0_listen(where[kind], 0, &listener) == 0, "sockets: cannot listen");
+		expect(rt0_local_addr(listener, &at) == 0, "sockets: no address");
+		rt0_waitgroup_add(&others, CONNS);
+		rt0_go(accepts, (void *)(intptr_t)CONNS);
+		for (int i = 0; i < CONNS; i++) {
+			expect(rt0_dial_addr(&at, 0, INT64_MAX, &c) == 0, "sockets: cannot dial");
+			expect(rt0_fd_set_deadline(c, rt0_deadline(5 * RT0_SECOND)) == 0, "sockets: no deadline");
+			expect(rt0_fd_write(c, buf, sizeof buf) == sizeof buf, "sockets: cannot write");
+			for (long n = 0, r; n < (long)sizeof buf; n += r) {
+				r = rt0_fd_read(c, buf, sizeof buf);
+				expect(r > 0, "sockets: cannot read");
+			}
+			expect(rt0_fd_close(c) == 0, "sockets: cannot close");
+		}
+		rt0_waitgroup_wait(&others);
+		expect(rt0_fd_close(listener) == 0, "sockets: cannot close the listener");
+	}
+	expect(rt0_pipe(p) == 0, "sockets: no pipe");
+	expect(rt0_fd_open("/etc/passwd", 0, 0, &c) == 0, "sockets: no file");
+	expect(rt0_fd_read(c, buf, sizeof buf) > 0, "sockets: cannot read the file");
+	expect(rt0_copy(p[1], c, 20000) >= 0, "sockets: cannot copy");
+	expect(rt0_fd_read(p[0], buf, sizeof buf) > 0, "sockets: cannot read the pipe");
+	expect(rt0_fd_close(c) == 0 && rt0_fd_close(p[0]) == 0 && rt0_fd_close(p[1]) == 0, "sockets: cannot close a pipe");
+	expect(rt0_packet_listen("127.0.0.1:0", 0, &p[0]) == 0, "sockets: no datagrams");
+	expect(rt0_local_addr(p[0], &at) == 0, "sockets: no address of datagrams");
+	expect(rt0_packet_dial_addr(&at, &p[1]) == 0, "sockets: cannot dial datagrams");
+	expect(rt0_fd_write(p[1], buf, 10) == 10, "sockets: cannot send");
+	expect(rt0_recvfrom(p[0], buf, sizeof buf, &at) == 10, "sockets: cannot receive");
+	expect(rt0_fd_close(p[0]) == 0 && rt0_fd_close(p[1]) == 0, "sockets: cannot close datagrams");
+}
+
 static void
 forever(void *arg)
 {
@@ -179,8 +248,11 @@ main(int argc, char **argv)
 	int files = openfiles();
 	if (how[0] == 'w')
 		work();
+	if (how[0] == 's')
+		sockets();
 	// One more is allowed: where a kernel wants a descriptor of the process, it is kept.
-	expect(openfiles() <= files + 1, "work: an open file was left behind");
+	// The poller has two.
+	expect(openfiles() <= files + 1 + 2 * (how[0] == 's'), "work: an open file was left behind");
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
 		if (how[0] != ends[i].name[0])
 			continue;

@@ -10,10 +10,10 @@
 TEST(boottrace_marks_after_boot_cost_nothing_and_do_nothing)
 {
 	enum { N = 1000000 };
-	int64_t t0 = runtime_nanotime();
+	int64_t t0 = runtime_threadcputime(runtime_gettid()); // others use the machine, too
 	for (int i = 0; i < N; i++)
 		runtime_bootmark("late");
-	CHECK((runtime_nanotime() - t0) / N < (RT0_TSAN || RT0_ASAN || RT0_DEBUG ? 1000 : 20));
+	CHECK((runtime_threadcputime(runtime_gettid()) - t0) / N < (RT0_TSAN || RT0_ASAN || RT0_DEBUG ? 1000 : 20));
 	runtime_bootdone();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // test_sync.c: mutex, waitgroup, once, as a program sees them.
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "apiutil.h"
@@ -289,4 +290,136 @@ TEST(once_values_are_independent)
 		rt0_once_do(&b, count_call, &n);
 	}
 	CHECK_EQ(n, 2);
+}
+
+// ---- WaitGroup.Go -----------------------------------------------------------------------------
+
+static void
+count_or_end(void *arg)
+{
+	struct shared *s = arg;
+	if (inc(&s->n) % 2 == 0)
+		rt0_goexit(); // done all the same
+}
+
+static void *
+foreign_wggo(void *arg)
+{
+	struct shared *s = arg;
+	for (int i = 0; i < 50; i++)
+		rt0_waitgroup_go(&s->wg, count_or_end, s);
+	return NULL;
+}
+
+TEST(waitgroup_go_counts_for_the_caller)
+{
+	for (int procs = 1; procs <= 4; procs++) {
+		rt0_gomaxprocs(procs);
+		struct shared s = {0};
+		for (int i = 0; i < 500; i++)
+			rt0_waitgroup_go(&s.wg, count_or_end, &s);
+		rt0_waitgroup_wait(&s.wg);
+		CHECK_EQ(get(&s.n), 500);
+		pthread_t t;
+		CHECK_EQ(pthread_create(&t, NULL, foreign_wggo, &s), 0);
+		RT0_BLOCKING(pthread_join(t, NULL));
+		rt0_waitgroup_wait(&s.wg);
+		CHECK_EQ(get(&s.n), 550);
+	}
+}
+
+// ---- Once that panics, OnceFunc ---------------------------------------------------------------
+
+static void
+count_and_panic(void *arg)
+{
+	inc((int *)arg);
+	RT0_PANIC("failed");
+}
+
+static void
+once_panics(void *arg)
+{
+	struct shared *s = arg;
+	rt0_once_do(&s->once, count_and_panic, &s->n);
+}
+
+TEST(once_that_panics_was_the_one_call)
+{
+	struct shared s = {0};
+	rt0_value v;
+	CHECK(!rt0_try(once_panics, &s, &v));
+	CHECK_STREQ(v.v.s, "failed");
+	CHECK(rt0_try(once_panics, &s, &v));
+	rt0_once_do(&s.once, count_call, &s.n);
+	CHECK_EQ(s.n, 1);
+}
+
+static void
+call_oncefunc(void *f)
+{
+	rt0_oncefunc_call(f);
+}
+
+TEST(oncefunc_calls_once)
+{
+	static int n;
+	static rt0_oncefunc f = RT0_ONCEFUNC(count_call, &n);
+	rt0_gomaxprocs(4);
+	rt0_waitgroup wg = {0};
+	for (int i = 0; i < 50; i++)
+		rt0_waitgroup_go(&wg, call_oncefunc, &f);
+	rt0_waitgroup_wait(&wg);
+	CHECK_EQ(n, 1);
+}
+
+TEST(oncefunc_panics_with_the_same_value_every_time)
+{
+	int n = 0;
+	rt0_oncefunc f = RT0_ONCEFUNC(count_and_panic, &n);
+	for (int i = 0; i < 5; i++) {
+		rt0_value v = {0};
+		CHECK(!rt0_try(call_oncefunc, &f, &v));
+		CHECK_EQ(v.kind, RT0_STRING);
+		CHECK_STREQ(v.v.s, "failed");
+	}
+	CHECK_EQ(n, 1);
+}
+
+static void
+end_goroutine(void *arg)
+{
+	inc((int *)arg);
+	rt0_goexit();
+}
+
+TEST(oncefunc_that_ends_its_goroutine)
+{
+	int n = 0;
+	rt0_oncefunc f = RT0_ONCEFUNC(end_goroutine, &n);
+	rt0_waitgroup wg = {0};
+	rt0_waitgroup_go(&wg, call_oncefunc, &f); // the rt0_goexit goes through
+	rt0_waitgroup_wait(&wg);
+	rt0_value v;
+	CHECK(!rt0_try(call_oncefunc, &f, &v));
+	CHECK_EQ(v.code, RT0_ERR_NILPANIC);
+	CHECK_EQ(n, 1);
+}
+
+static void *
+foreign_oncefunc(void *f)
+{
+	rt0_oncefunc_call(f);
+	return NULL;
+}
+
+TEST(oncefunc_foreign)
+{
+	int n = 0;
+	rt0_oncefunc f = RT0_ONCEFUNC(count_call, &n);
+	pthread_t t;
+	CHECK_EQ(pthread_create(&t, NULL, foreign_oncefunc, &f), 0);
+	RT0_BLOCKING(pthread_join(t, NULL));
+	rt0_oncefunc_call(&f);
+	CHECK_EQ(n, 1);
 }

@@ -72,7 +72,7 @@ int
 runtime_netpollopen(int fd, struct polldesc *pd)
 {
 	runtime_netpollinit();
-	struct epoll_event e = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, (uintptr_t)pd};
+	struct epoll_event e = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, runtime_netpolltag(pd)};
 	return (int)sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &e);
 }
 
@@ -143,12 +143,13 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 			continue;
 		}
 		int mode = 0;
-		if (e & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		if (e & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			mode += POLLREAD;
 		if (e & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 			mode += POLLWRITE;
+		bool hup = (e & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 		if (mode != 0)
-			ready += runtime_netpollready(q, (struct polldesc *)(uintptr_t)ev[i].data, mode);
+			ready += runtime_netpollevent(q, ev[i].data, mode, hup);
 	}
 	return ready;
 }

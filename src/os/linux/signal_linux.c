@@ -251,6 +251,10 @@ runtime_sigdisable(int32_t sig)
 {
 	struct sigaction now = {0};
 	bool ours = sys4(SYS_rt_sigaction, sig, NULL, &now, 8) == 0 && isours(sig, &now);
+	// The kernel keeps a signal that is ignored if the main thread has it blocked when it comes (in
+	// pthread_create, say). To ignore it once more throws it away.
+	if (ours && now.handler == SIG_IGN)
+		setaction(sig, SIG_IGN, NULL);
 	if (ours && (forgood & BIT(sig)) != 0) {
 		if (now.handler == SIG_IGN)
 			setaction(sig, (uintptr_t)runtime_sighandler, NULL);

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// netpoll.c: pollDesc, the portable half of the poller: who waits for which descriptor, and until when.
+//
+// The kernel's half (os/linux/netpoll_epoll.c) tells readiness by edges: an event when a descriptor
+// becomes ready, none while it stays so. So whoever wants to read tries first, and waits only after the
+// kernel has said that there is nothing; an edge that comes between the two must not be lost. Each
+// direction has a word for that, rg (read) and wg (write), with one waiter at most:
+//
+//	pdNil    nothing has happened
+//	pdReady  an edge has come that nobody has consumed; the waiter makes it pdNil
+//	pdWait   the waiter is about to park
+//	G        the waiter is parked, or on its way back with the word not looked at yet
+//
+//	waiter:        pdReady -> pdNil (no wait)    pdNil -> pdWait -> G (parks)    any -> pdNil (woken)
+//	netpollready:  any -> pdReady; G is readied; of pdWait the waiter finds out by itself
+//	deadline and close (netpollunblock without ioready):  G, pdWait -> pdNil; G is readied
+//
+// Races.
+//   Ready against wait. All changes of a word are compare-and-swaps, so either the waiter's last one,
+//   pdWait -> G, comes first, and the event finds the G, or it fails, and the goroutine does not park.
+//   Deadline or close against wait is Dekker's: the waiter stores pdWait, then loads info; the other
+//   stores info, then looks at the word; both with a full fence between. So the waiter sees why it must
+//   not park, or the other sees that there is a waiter.
+//   A deadline that is set anew when the old one has just fired: the waiter was woken, finds no error,
+//   and waits again (runtime_poll_wait).
+//   A timer that fires late, when its deadline has been changed or its polldesc belongs to another
+//   descriptor: it was given seq; every start and stop of the timer changes pd->seq, under the lock.
+//   An event that arrives late, likewise: its tag holds fdseq, which changes when the polldesc is freed.
+//   One that slips through between the look at the tag and the word only wakes somebody for no
+//   reason: all who use this file try again after every wake-up, and never take one for a result.
+//
+// There is one timer a polldesc, not one a direction, and it is moved only when the earliest deadline is
+// brought forward: one that fires too early finds that and arms itself again. So a program that sets a
+// deadline before each read (every request of a server) pays for a lock and a few stores.
+//
+// Go's names: runtime_poll_open is poll_runtime_pollOpen, and so on.
+#include "../mem/mheap.h"
+#include "../os/linux/linux.h"
+
+enum { pdNil = 0, pdReady = 1, pdWait = 2 }; // everything above: a struct g *
+
+// info: what waiters must know without the lock. Written under it, read anywhere.
+enum { pollClosing = 1, pollExpiredReadDeadline = 2, pollExpiredWriteDeadline = 4 };
+
+enum { FDSEQBITS = 16, POLLBLOCK = 4096 };
+
+struct polldesc {
+	struct polldesc *link; // pollcache.lock
+	uintptr_t rg, wg;      // atomic: see above
+	uint32_t info;         // atomic; lock writes
+	uint16_t fdseq;        // atomic: goes up when pd is freed
+	uint8_t hup;           // atomic: an event told of an end or of urgent data; cleared by poll_open
+	bool armed;            // lock: timer was started with this seq, and has not called
+	int32_t fd;            // constant while open
+	struct mutex lock;
+	// lock:
+	int64_t rd, wd;  // deadlines, ns; 0: none, < 0: expired
+	int64_t when;    // of the timer, if armed
+	uint64_t seq;    // of the timer; goes up at each start and stop
+	struct timer timer;
+} __attribute__((aligned(64)));
+
+static struct {
+	struct mutex lock; // a leaf
+	struct polldesc *first; // lock: last in, first out; what is here is never given back to the kernel
+} pollcache;
+
+static struct polldesc *
+pollcachealloc(void)
+{
+	for (;;) {
+		runtime_lock(&pollcache.lock);
+		struct polldesc *pd = pollcache.first;
+		if (pd != NULL) {
+			pollcache.first = pd->link;
+			runtime_unlock(&pollcache.lock);
+			return pd;
+		}
+		runtime_unlock(&pollcache.lock);
+		size_t n = POLLBLOCK / sizeof *pd;
+		struct polldesc *block = runtime_persistentalloc_try(n * sizeof *pd, 64, &memstats.other_sys);
+		if (block == NULL)
+			return NULL;
+		for (size_t i = 0; i < n; i++) {
+			runtime_lockinit(&block[i].lock, LOCKRANK_POLLDESC);
+			block[i].link = i + 1 < n ? &block[i + 1] : NULL;
+		}
+		runtime_lock(&pollcache.lock);
+		block[n - 1].link = pollcache.first;
+		pollcache.first = block;
+		runtime_unlock(&pollcache.lock);
+	}
+}
+
+static void
+pollcachefree(struct polldesc *pd)
+{
+	atomic_storerel(&pd->fdseq, (uint16_t)(pd->fdseq + 1)); // events under way become late ones
+	runtime_lock(&pollcache.lock);
+	pd->link = pollcache.first;
+	pollcache.first = pd;
+	runtime_unlock(&pollcache.lock);
+}
+
+static uintptr_t *
+wordof(struct polldesc *pd, int mode)
+{
+	return mode == POLLREAD ? &pd->rg : &pd->wg;
+}
+
+// publishinfo makes what waiters look at agree with the fields under the lock. Dekker: a full fence behind.
+static void
+publishinfo(struct polldesc *pd, bool closing)
+{
+	HELD(&pd->lock);
+	uint32_t info = closing ? pollClosing : 0;
+	if (pd->rd < 0)
+		info |= pollExpiredReadDeadline;
+	if (pd->wd < 0)
+		info |= pollExpiredWriteDeadline;
+	atomic_xchg(&pd->info, info);
+}
+
+// netpollcheckerr is why mode must not wait.
+static int
+netpollcheckerr(struct polldesc *pd, int mode)
+{
+	uint32_t info = atomic_load(&pd->info);
+	if (info & pollClosing)
+		return POLL_CLOSING;
+	if (info & (mode == POLLREAD ? pollExpiredReadDeadline : pollExpiredWriteDeadline))
+		return POLL_TIMEOUT;
+	return POLL_OK;
+}
+
+// netpollunblock takes the waiter of mode, if there is one, off its word; the caller readies what is returned.
+// ioready: an edge has come. Otherwise there is a deadline or a close, which info tells already.
+static struct g *
+netpollunblock(struct polldesc *pd, int mode, bool ioready)
+{
+	uintptr_t *gpp = wordof(pd, mode);
+	for (;;) {
+		uintptr_t old = atomic_load(gpp);
+		if (old == pdReady)
+			return NULL;
+		// Without a waiter there is nothing to undo: the next one looks at info before it parks.
+		if (old == pdNil && !ioready)
+			return NULL;
+		if (atomic_cas(gpp, old, ioready ? pdReady : pdNil))
+			return old > pdWait ? (struct g *)old : NULL;
+	}
+}
+
+// netpollblockcommit, on g0: gp is off its stack. Counted before it can be seen: the count is never too low.
+static bool
+netpollblockcommit(struct g *gp, void *gpp)
+{
+	atomic_xadd(&sched.npollwait, 1);
+	if (likely(atomic_cas((uintptr_t *)gpp, pdWait, (uintptr_t)gp)))
+		return true;
+	atomic_xadd(&sched.npollwait, -1);
+	return false;
+}
+
+static void
+netpollgoready(struct g *gp)
+{
+	if (gp == NULL)
+		return;
+	atomic_xadd(&sched.npollwait, -1);
+	runtime_goready(gp);
+}
+
+// netpollblock waits for an edge; true: one has come. One waiter a mode at a time.
+static bool
+netpollblock(struct polldesc *pd, int mode)
+{
+	uintptr_t *gpp = wordof(pd, mode);
+	for (;;) {
+		if (atomic_cas(gpp, pdReady, pdNil))
+			return true;
+		if (atomic_cas(gpp, pdNil, pdWait)) // Dekker with publishinfo: pdWait, then info
+			break;
+		uintptr_t v = atomic_load(gpp);
+		if (v != pdReady && v != pdNil)
+			runtime_throw("runtime: double wait");
+	}
+	if (netpollcheckerr(pd, mode) == POLL_OK)
+		runtime_gopark(netpollblockcommit, gpp, waitReasonIOWait);
+	uintptr_t old = atomic_xchg(gpp, pdNil);
+	if (old > pdWait)
+		runtime_throw("runtime: corrupted polldesc");
+	return old == pdReady;
+}
+
+// ---- what descriptors call (src/net); on a goroutine ----
+
+// poll_open has the kernel watch fd. 0, or a negative errno: -EPERM for what cannot be watched.
+int
+runtime_poll_open(int fd, struct polldesc **out)
+{
+	runtime_netpollinit();
+	struct polldesc *pd = pollcachealloc();
+	if (pd == NULL)
+		return -ENOMEM;
+	runtime_lock(&pd->lock);
+	uintptr_t rg = atomic_loadrlx(&pd->rg), wg = atomic_loadrlx(&pd->wg);
+	if ((rg | wg) > pdReady)
+		runtime_throw("runtime: blocked goroutine on free polldesc");
+	pd->fd = fd;
+	pd->rd = pd->wd = 0;
+	// A late event may set these two at any time: at worst somebody wakes for no reason.
+	atomic_storerlx(&pd->rg, pdNil);
+	atomic_storerlx(&pd->wg, pdNil);
+	atomic_storerlx(&pd->hup, 0);
+	publishinfo(pd, false);
+	runtime_unlock(&pd->lock);
+	int err = runtime_netpollopen(fd, pd);
+	if (err < 0) {
+		pollcachefree(pd);
+		return err;
+	}
+	*out = pd;
+	return 0;
+}
+
+// poll_close ends the watch. After poll_unblock, when all who waited have left.
+void
+runtime_poll_close(struct polldesc *pd)
+{
+	if (!(atomic_load(&pd->info) & pollClosing))
+		runtime_throw("runtime: close polldesc w/o unblock");
+	if (atomic_load(&pd->rg) > pdReady || atomic_load(&pd->wg) > pdReady)
+		runtime_throw("runtime: blocked goroutine on closing polldesc");
+	runtime_netpollclose(pd->fd);
+	pollcachefree(pd);
+}
+
+// poll_reset forgets edges that have come: before a try that will see what they told.
+int
+runtime_poll_reset(struct polldesc *pd, int mode)
+{
+	int err = netpollcheckerr(pd, mode);
+	if (err != POLL_OK)
+		return err;
+	// No waiter, so only netpollready changes the word. An edge that this store overwrites is one
+	// whose cause the following system call finds.
+	atomic_storerel(wordof(pd, mode), pdNil);
+	return POLL_OK;
+}
+
+// poll_wait waits for an edge that has come since the last reset or wait.
+int
+runtime_poll_wait(struct polldesc *pd, int mode)
+{
+	if (unlikely(getg()->m->p == NULL))
+		runtime_fatal("I/O between rt0_entersyscall and rt0_exitsyscall");
+	int err = netpollcheckerr(pd, mode);
+	while (err == POLL_OK && !netpollblock(pd, mode)) {
+		// Woken without an edge: by a deadline or by close. If neither is true now the deadline was
+		// set anew before we came to look.
+		err = netpollcheckerr(pd, mode);
+	}
+	return err;
+}
+
+// poll_hup is whether an event has told that the peer is done, or of an error or urgent data.
+bool
+runtime_poll_hup(struct polldesc *pd)
+{
+	return atomic_loadrlx(&pd->hup) != 0;
+}
+
+// ---- deadlines ----
+
+static void netpolldeadline(void *arg, uint64_t seq);
+
+static void
+stoptimer(struct polldesc *pd)
+{
+	if (!pd->armed)
+		return;
+	pd->armed = false;
+	pd->seq++;
+	runtime_timerstop(&pd->timer);
+}
+
+// settimer makes sure that the timer fires at or before the earliest deadline; without one it is stopped.
+static void
+settimer(struct polldesc *pd)
+{
+	int64_t when = INT64_MAX;
+	if (pd->rd > 0)
+		when = pd->rd;
+	if (pd->wd > 0 && pd->wd < when)
+		when = pd->wd;
+	if (pd->armed && pd->when <= when && when != INT64_MAX)
+		return;
+	stoptimer(pd);
+	if (when == INT64_MAX)
+		return;
+	pd->timer.call = netpolldeadline;
+	pd->timer.arg = pd;
+	pd->timer.seq = ++pd->seq;
+	pd->when = when;
+	pd->armed = true;
+	// It may fire at once on another p: it waits for our lock.
+	runtime_timerstart(&pd->timer, when, 0);
+}
+
+// netpolldeadline is the timer's; on g0.
+static void
+netpolldeadline(void *arg, uint64_t seq)
+{
+	struct polldesc *pd = arg;
+	struct g *rg = NULL, *wg = NULL;
+	runtime_lock(&pd->lock);
+	if (seq == pd->seq) {
+		pd->armed = false;
+		int64_t now = runtime_nanotime();
+		bool r = pd->rd > 0 && pd->rd <= now, w = pd->wd > 0 && pd->wd <= now;
+		if (r)
+			pd->rd = -1;
+		if (w)
+			pd->wd = -1;
+		settimer(pd);
+		if (r || w)
+			publishinfo(pd, false); // closing has stopped the timer, with another seq
+		if (r)
+			rg = netpollunblock(pd, POLLREAD, false);
+		if (w)
+			wg = netpollunblock(pd, POLLWRITE, false);
+	}
+	runtime_unlock(&pd->lock);
+	netpollgoready(rg);
+	netpollgoready(wg);
+}
+
+// poll_set_deadline sets the deadline d, in ns of nanotime, of mode: POLLREAD, POLLWRITE or their sum.
+// INT64_MAX: never. One that is over wakes who waits.
+void
+runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode)
+{
+	struct g *rg = NULL, *wg = NULL;
+	runtime_lock(&pd->lock);
+	if (!(atomic_loadrlx(&pd->info) & pollClosing)) {
+		if (d == INT64_MAX)
+			d = 0;
+		else if (d <= 0 || d <= runtime_nanotime())
+			d = -1;
+		if (mode == POLLREAD || mode == POLLREAD + POLLWRITE)
+			pd->rd = d;
+		if (mode == POLLWRITE || mode == POLLREAD + POLLWRITE)
+			pd->wd = d;
+		settimer(pd);
+		publishinfo(pd, false);
+		if (pd->rd < 0)
+			rg = netpollunblock(pd, POLLREAD, false);
+		if (pd->wd < 0)
+			wg = netpollunblock(pd, POLLWRITE, false);
+	}
+	runtime_unlock(&pd->lock);
+	netpollgoready(rg);
+	netpollgoready(wg);
+}
+
+// poll_unblock fails all who wait, and all who will.
+void
+runtime_poll_unblock(struct polldesc *pd)
+{
+	runtime_lock(&pd->lock);
+	if (atomic_loadrlx(&pd->info) & pollClosing)
+		runtime_throw("runtime: unblock on closing polldesc");
+	stoptimer(pd);
+	publishinfo(pd, true);
+	struct g *rg = netpollunblock(pd, POLLREAD, false), *wg = netpollunblock(pd, POLLWRITE, false);
+	runtime_unlock(&pd->lock);
+	netpollgoready(rg);
+	netpollgoready(wg);
+}
+
+// ---- what the kernel's half calls: any m, perhaps without a p ----
+
+// netpolltag is what the kernel is to return with an event of pd.
+uint64_t
+runtime_netpolltag(struct polldesc *pd)
+{
+	return (uint64_t)(uintptr_t)pd << FDSEQBITS | pd->fdseq;
+}
+
+// netpollevent is netpollready for the polldesc of tag, unless it has been freed since. hup: see poll_hup.
+int32_t
+runtime_netpollevent(struct gqueue *q, uint64_t tag, int mode, bool hup)
+{
+	struct polldesc *pd = (struct polldesc *)(uintptr_t)(tag >> FDSEQBITS);
+	if (atomic_loadacq(&pd->fdseq) != (uint16_t)tag)
+		return 0;
+	if (hup)
+		atomic_storerlx(&pd->hup, 1); // before the word: who is woken sees it
+	return runtime_netpollready(q, pd, mode);
+}
+
+int32_t
+runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode)
+{
+	struct g *ready[2] = {NULL, NULL};
+	if (mode == POLLREAD || mode == POLLREAD + POLLWRITE)
+		ready[0] = netpollunblock(pd, POLLREAD, true);
+	if (mode == POLLWRITE || mode == POLLREAD + POLLWRITE)
+		ready[1] = netpollunblock(pd, POLLWRITE, true);
+	int32_t n = 0;
+	for (int i = 0; i < 2; i++) {
+		struct g *gp = ready[i];
+		if (gp == NULL)
+			continue;
+		gp->schedlink = NULL;
+		if (q->tail != NULL)
+			q->tail->schedlink = gp;
+		else
+			q->head = gp;
+		q->tail = gp;
+		n++;
+	}
+	if (n > 0)
+		atomic_xadd(&sched.npollwait, -n);
+	return n;
+}

@@ -150,7 +150,7 @@ static bool
 issource(const char *s)
 {
 	static const char *const suffixes[] = {
-	    ".cc", ".cpp", ".cxx", ".c", ".S", ".s", ".i", ".o", ".a", ".so"};
+	    ".cc", ".cpp", ".cxx", ".c", ".S", ".s", ".i", ".o", ".a", ".so", ".go"};
 	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
 		if (hassuffix(s, suffixes[i])) {
 			cplusplus |= i < 3;
@@ -175,6 +175,113 @@ compiler(void)
 	if (!cc || !cc[0])
 		cc = getenv(cplusplus ? "CXX" : "CC");
 	return cc && cc[strspn(cc, " \t\n")] ? cc : cplusplus ? "c++" : "cc";
+}
+
+// asmdir is where the assembler's own headers are, textflag.h and others: beside the command.
+static char *
+asmdir(void)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	exe[n < 0 ? 0 : n] = 0;
+	for (int up = 0; up < 2; up++) {
+		char *slash = strrchr(exe, '/');
+		if (slash)
+			*slash = 0;
+	}
+	return strf("%s/include/rt0/asm", exe);
+}
+
+// assembler is rt0 asm: what the user says, then our headers.
+static int
+assembler(int argc, char **argv)
+{
+	struct args a = {0};
+	for (int i = 0; i < argc; i++)
+		push(&a, argv[i]);
+	push(&a, strf("-I%s", asmdir()));
+	return asm_main(a.n, a.v);
+}
+
+// Sources in Go's assembly language are assembled before the compiler runs. The objects, and the headers
+// with which C calls what is in them, are in a directory of their own until the compiler is done.
+static char *asmtemp;
+static struct args asmfiles; // in it
+
+static void
+asmclean(void)
+{
+	for (int i = 0; i < asmfiles.n; i++)
+		unlink(asmfiles.v[i]);
+	if (asmtemp)
+		rmdir(asmtemp);
+	asmfiles.n = 0;
+	asmtemp = NULL;
+}
+
+static void
+assemble(struct job *j)
+{
+	struct args stubs = {0}, inputs = {0};
+	bool any = false;
+	for (int i = 0; i < j->inputs.n; i++) {
+		any |= hassuffix(j->inputs.v[i], ".s");
+		if (hassuffix(j->inputs.v[i], ".go"))
+			push(&stubs, j->inputs.v[i]);
+		else
+			push(&inputs, j->inputs.v[i]);
+	}
+	if (!any) {
+		if (stubs.n)
+			die(1, "%s: declarations for assembly, and no .s file", stubs.v[0]);
+		return;
+	}
+	const char *tmp = getenv("TMPDIR");
+	asmtemp = strf("%s/rt0-asm-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
+	if (!mkdtemp(asmtemp))
+		die(1, "%s: %s", asmtemp, strerror(errno));
+	atexit(asmclean);
+	for (int i = 0; i < inputs.n; i++) {
+		char *src = inputs.v[i];
+		if (!hassuffix(src, ".s"))
+			continue;
+		char *base = strf("%s", basename_of(src));
+		base[strlen(base) - 2] = 0;
+		char *object = j->nolink ? strf("%s.o", base) : strf("%s/%d-%s.o", asmtemp, i, base);
+		char *header = strf("%s/%s_asm.h", asmtemp, base);
+		struct args a = {0};
+		push(&a, "-o");
+		push(&a, object);
+		push(&a, "-H");
+		push(&a, header);
+		for (int k = 0; k < stubs.n; k++) {
+			push(&a, "-stub");
+			push(&a, stubs.v[k]);
+		}
+		if (j->mode != LIBRARY)
+			pushwords(&a, "-tls runtime_tls_g");
+		if (j->shared)
+			push(&a, "-pic");
+		for (int k = 0; k < j->flags.n; k++) {
+			if (strncmp(j->flags.v[k], "-I", 2) == 0 || strncmp(j->flags.v[k], "-D", 2) == 0) {
+				push(&a, j->flags.v[k]);
+				if (!j->flags.v[k][2] && k + 1 < j->flags.n)
+					push(&a, j->flags.v[++k]);
+			}
+		}
+		push(&a, src);
+		if (!j->nolink)
+			push(&asmfiles, object);
+		push(&asmfiles, header);
+		if (assembler(a.n, a.v) != 0)
+			exit(1);
+		inputs.v[i] = j->nolink ? NULL : object;
+	}
+	j->inputs = (struct args){0};
+	for (int i = 0; i < inputs.n; i++)
+		if (inputs.v[i])
+			push(&j->inputs, inputs.v[i]);
+	push(&j->flags, strf("-I%s", asmtemp));
 }
 
 // locate sets include, lib, mainobj and pureobj.
@@ -351,6 +458,8 @@ showargs(const struct args *a)
 static int
 compile(const struct job *j)
 {
+	if (j->inputs.n == 0)
+		return 0; // all of it was assembled
 	struct args a = commandline(j);
 	if (j->show)
 		showargs(&a);
@@ -399,6 +508,7 @@ build(int argc, char **argv)
 	for (int i = 0; j.out && i < j.inputs.n; i++)
 		if (strcmp(j.out, j.inputs.v[i]) == 0)
 			die(1, "%s: -o names a source file", j.out);
+	assemble(&j);
 	return compile(&j);
 }
 
@@ -442,12 +552,14 @@ run(int argc, char **argv)
 	if (j.mode == LIBRARY)
 		misused("run", "-lib is for rt0 build");
 	locate();
+	assemble(&j);
 	const char *tmp = getenv("TMPDIR");
 	char *dir = strf("%s/rt0-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		die(1, "%s: %s", dir, strerror(errno));
 	j.out = strf("%s/%s", dir, defaultout(&j));
 	int code = compile(&j);
+	asmclean();
 	if (code != 0) {
 		unlink(j.out);
 		rmdir(dir);
@@ -522,7 +634,7 @@ static const struct command {
     {"run",
 	"usage: rt0 run [-pure] [-show] [flags] SOURCE... [--] [arguments]\n"
 	"\n"
-	"Compiles the sources (.c, .S, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
+	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
 	"when the program has started, and becomes the program: its exit status and signals are\n"
 	"its own. Its arguments begin behind the last source; -- ends the sources where the first\n"
 	"argument looks like one.\n"
@@ -537,8 +649,9 @@ static const struct command {
     {"build",
 	"usage: rt0 build [-pure|-lib] [-show] [-o FILE] [flags] SOURCE...\n"
 	"\n"
-	"Compiles the sources (.c, .S, .cc, .o, .a, .so) and links them with the runtime. An\n"
-	"ordinary main(int, char **) runs as goroutine 1.\n"
+	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) and links them with the runtime. An\n"
+	"ordinary main(int, char **) runs as goroutine 1. NAME.s is Go's assembly language: C calls\n"
+	"what is in it by the header NAME_asm.h, which is made (rt0 help asm).\n"
 	"\n"
 	"    -o FILE   what to write; else the first source's name without its suffix\n"
 	"    -pure     no libc: a static program on the runtime alone\n"
@@ -564,6 +677,7 @@ static const struct command {
 	"    -go119      frames as Go 1.19 makes them: the default\n"
 	"    -go122      frames as Go 1.22 makes them\n"
 	"    -tls NAME   the thread-local variable that holds g; else runtime.tlsg\n"
+	"    -support    write the object that functions without NOSPLIT need where no runtime is\n"
 	"    -e          print all errors, not only the first 10\n"
 	"    -g0         no lines and functions for a debugger\n"
 	"\n"
@@ -618,7 +732,7 @@ main(int argc, char **argv)
 	if (strcmp(c, "build") == 0)
 		return build(argc, argv);
 	if (strcmp(c, "asm") == 0)
-		return asm_main(argc, argv);
+		return assembler(argc, argv);
 	if (strcmp(c, "help") == 0 || strcmp(c, "-h") == 0 || strcmp(c, "--help") == 0)
 		return help(argc, argv);
 	bool isversion = strcmp(c, "version") == 0 || strcmp(c, "--version") == 0;

@@ -91,6 +91,17 @@ asm_run(const char *path, const char *text, size_t n)
 	return errors != 0;
 }
 
+// What -support assembles: what the prologues of functions without NOSPLIT need in a program that
+// has no runtime. Its g has stackguard0 = 0, so that no stack is ever too small.
+static const char support[] =
+    "GLOBL g0<>(SB), 16, $64\n"
+    "DATA runtime·tlsg+0(SB)/8, $g0<>(SB)\n"
+    "GLOBL runtime·tlsg(SB), (256|2), $8\n"
+    "TEXT runtime·morestack_noctxt(SB), 4|512|2, $0-0\n"
+    "\tUNDEF\n"
+    "TEXT runtime·morestack(SB), 4|512|2, $0-0\n"
+    "\tUNDEF\n";
+
 static int
 usage(const char *fmt, const char *arg)
 {
@@ -121,7 +132,11 @@ asm_main(int argc, char **argv)
 {
 	const char *files[512];
 	int nfiles = 0;
+	bool supports = false;
+	memset(&A.opt, 0, sizeof A.opt);
+	ndefines = 0;
 	A.diag = stderr;
+	A.listing = NULL;
 	for (int i = 0; i < argc; i++) {
 		char *a = argv[i];
 		const char **value = NULL;
@@ -141,6 +156,8 @@ asm_main(int argc, char **argv)
 			A.opt.pic = true;
 		else if (strcmp(a, "-g0") == 0)
 			A.opt.nodebug = true;
+		else if (strcmp(a, "-support") == 0)
+			supports = true;
 		else if (strcmp(a, "-go119") == 0)
 			A.opt.go122 = false;
 		else if (strcmp(a, "-go122") == 0)
@@ -174,6 +191,12 @@ asm_main(int argc, char **argv)
 		if (i + 1 == argc)
 			return usage("%s needs a value", a);
 		*value = argv[++i];
+	}
+	if (supports) {
+		if (nfiles > 0 || !A.opt.output)
+			return usage("-support takes -o FILE and no source", "");
+		A.opt.nodebug = true;
+		return asm_run("support.s", support, sizeof support - 1);
 	}
 	if (nfiles == 0)
 		return usage("no source file", "");

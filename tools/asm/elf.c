@@ -2,7 +2,7 @@
 // elf.c: the ELF64 relocatable object.
 //
 // Sections: .text; .rodata; .data.rel.ro for read-only data that holds addresses, so that no
-// relocation ever touches a page that is shared; .data; .bss; .tbss. What the file defines is referred
+// relocation ever touches a page that is shared; .data; .bss; .tdata; .tbss. What the file defines is referred
 // to by its section and not by its name: it cannot be replaced at load time, and a shared object
 // needs no slot for it. Symbols that another file may define as well (DUPOK) are weak and hidden.
 // The file is written only when everything is known to be right.
@@ -26,6 +26,7 @@ static const struct {
     {".data.rel.ro", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE},
     {".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE},
     {".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE},
+    {".tdata", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
     {".tbss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
 };
 
@@ -80,14 +81,10 @@ place_data(void)
 			    (long long)s->size);
 			continue;
 		}
-		int sec = s->flags & TLSBSS ? SEC_TBSS
+		int sec = s->flags & TLSBSS ? (s->first ? SEC_TDATA : SEC_TBSS)
 		    : s->flags & RODATA	    ? (s->hasaddr ? SEC_RELRO : SEC_RODATA)
 		    : s->first		    ? SEC_DATA
 					    : SEC_BSS;
-		if (sec == SEC_TBSS && s->first) {
-			error("DATA for %s, which is thread-local", s->name->text);
-			continue;
-		}
 		uint64_t a = s->size >= 32 ? 32 : s->size >= 16 ? 16 : s->size >= 8 ? 8 : s->size >= 4 ? 4 : s->size >= 2 ? 2 : 1;
 		size[sec] = (size[sec] + a - 1) & ~(a - 1);
 		s->section = (uint8_t)sec;
@@ -137,7 +134,7 @@ addsym(struct out *o, const char *name, int bind, int type, int vis, int shndx, 
 static int
 symtype(const struct sym *s)
 {
-	return s->section == SEC_TEXT ? STT_FUNC : s->section == SEC_TBSS ? STT_TLS : STT_OBJECT;
+	return s->section == SEC_TEXT ? STT_FUNC : s->section >= SEC_TDATA ? STT_TLS : STT_OBJECT;
 }
 
 // symbols makes .symtab: sections, then local symbols, then global ones that are defined or needed.
@@ -212,7 +209,7 @@ rela(struct buf *b, const struct reloc *r, uint64_t base)
 	if (pcrel)
 		add -= 4;
 	bool local = r->sym && defined(r->sym) && !(r->sym->flags & DUPOK && r->sym->abi != STATIC);
-	if (local && r->type != REL_GOT && r->sym->section != SEC_TBSS) {
+	if (local && r->type != REL_GOT && r->sym->section < SEC_TDATA) {
 		sym = secsym[r->sym->section];
 		add += (int64_t)r->sym->addr;
 		if (r->type == REL_CALL)

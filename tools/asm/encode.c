@@ -656,9 +656,9 @@ emit(void)
 static bool
 quad(void)
 {
-	int64_t v = cur->o[0].off;
-	if (cur->op != OP_MOVQ || strcmp(form->role, "qo") != 0 || (uint64_t)v > UINT32_MAX)
+	if (cur->op != OP_MOVQ || strcmp(form->role, "qo") != 0 || (uint64_t)cur->o[0].off > UINT32_MAX)
 		return false;
+	int64_t v = cur->o[0].off;
 	int r = number(cur->o[1].reg);
 	if (r & 8)
 		put(REX | B);

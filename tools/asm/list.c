@@ -168,7 +168,8 @@ list_func(const struct func *f, const uint8_t *code, size_t size)
 		fprintf(A.listing, "%*s(%s:%u)\t%s\n", end - p->pc < 8 ? 3 * (8 - (end - p->pc)) + 1 : 1, "", p->file,
 		    p->line, p->flags & I_ALIGN ? "PCALIGN" : insn_text(p));
 	}
-	relocs(A.textrels + s->index, s->nrels, (uint32_t)s->addr);
+	if (s->nrels)
+		relocs(A.textrels + s->index, s->nrels, (uint32_t)s->addr);
 }
 
 void

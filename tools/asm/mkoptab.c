@@ -2,6 +2,7 @@
 // mkoptab.c: makes optab.h, the assembler's table of instructions, of amd64/*.tbl.
 //
 // usage: mkoptab amd64/*.tbl > optab.h
+//        mkoptab -examples amd64/*.tbl > forms.s     one instruction a form, for tests/asm.sh
 //
 // The format of the tables is described at the head of amd64/base.tbl. Everything that can be checked
 // is checked here, with file and line, so that the assembler can trust the table.
@@ -428,10 +429,96 @@ bytes(const int *v, int n)
 	printf("}, %d, ", n);
 }
 
+// ---- -examples ----
+// example writes an operand of class number k, at position i of a form.
+static void
+example(const char *class, int i, bool memory)
+{
+	static const char *const general[] = {"DX", "R9", "SI", "R14", "BP", "R12"};
+	static const char *const bytes8[] = {"BL", "R10B", "SIB", "R15B", "DL", "AH"};
+	static const struct {
+		const char *class, *text;
+	} fixed[] = {{"0", "$0"}, {"1", "$1"}, {"u2", "$3"}, {"u7", "$100"}, {"u8", "$200"}, {"i8", "$-7"}, {"ib", "$-7"},
+	    {"s32", "$-70000"}, {"i32", "$305419896"}, {"i64", "$0x123456789abcdef0"}, {"al", "AL"}, {"cl", "CL"},
+	    {"ax", "AX"}, {"cx", "CX"}, {"rx", "BX"}, {"f0", "F0"}, {"x0", "X0"}, {"vx", "8(R10)(X4*8)"},
+	    {"VX", "8(R10)(X20*8)"}, {"vy", "(R10)(Y4*2)"}, {"VY", "(R10)(Y20*2)"}, {"VZ", "256(DI)(Z20*4)"},
+	    {"[X4]", "[X4-X7]"}, {"[Y4]", "[Y4-Y7]"}, {"[Z4]", "[Z4-Z7]"}, {"cs", "CS"}, {"ss", "SS"}, {"ds", "DS"},
+	    {"es", "ES"}, {"fs", "FS"}, {"gs", "GS"}, {"gdtr", "GDTR"}, {"idtr", "IDTR"}, {"ldtr", "LDTR"},
+	    {"msw", "MSW"}, {"task", "TASK"}, {"cr", "CR8"}, {"dr0", "DR0"}, {"tr6", "TR6"}, {"addr", "$sym+8(SB)"}};
+	size_t bar = strcspn(class, "|"), slash = strcspn(class, "/");
+	char first[16];
+	snprintf(first, sizeof first, "%.*s", (int)(bar < slash ? bar : slash), class);
+	for (size_t k = 0; k < sizeof fixed / sizeof fixed[0]; k++) {
+		if (strcmp(fixed[k].class, first) == 0) {
+			printf("%s", fixed[k].text);
+			return;
+		}
+	}
+	if (strcmp(first, "m") == 0 || (memory && class[slash]))
+		printf("%s", i % 2 ? "640(R13)(CX*8)" : "64(DI)");
+	else if (strcmp(first, "r") == 0)
+		printf("%s", general[i]);
+	else if (strcmp(first, "r8") == 0)
+		printf("%s", bytes8[i]);
+	else if (strcmp(first, "f") == 0 || strcmp(first, "mm") == 0)
+		printf("%c%d", first[0] == 'f' ? 'F' : 'M', i + 2);
+	else if (first[0] == 'k' || first[0] == '{')
+		printf("K%d", i + 1);
+	else if (strchr("xyz", first[0]))
+		printf("%c%d", toupper(first[0]), (4 * i + 1) % 16);
+	else
+		printf("%s%d", first, 7 * i + 3);
+}
+
+static void
+examples_of(const char *name, const struct form *f, const char *suffix, bool memory)
+{
+	printf("\t%s%s", name, suffix);
+	for (int i = 0; i < f->nops; i++) {
+		printf("%s", i ? ", " : " ");
+		example(classes[f->cls[i]], i, memory);
+	}
+	printf("\n");
+}
+
+static void
+examples(void)
+{
+	printf("// Made by mkoptab -examples: one instruction for each form of the tables, more for those\n"
+	       "// that take memory or suffixes.\n");
+	for (int i = 0; i < nnames; i++) {
+		if (i == 0 || names[i].name[0] != names[i - 1].name[0] || strncmp(names[i].name, "RET", 3) == 0 ||
+		    strncmp(names[i - 1].name, "RET", 3) == 0)
+			printf("TEXT forms_%s(SB), 4, $0\n", names[i].name);
+		for (int k = 0; k < names[i].n && !names[i].alias[0]; k++) {
+			const struct form *f = &forms[names[i].first + k];
+			bool skip = f->enc[0] == 'N', either = false;
+			for (int j = 0; j < f->nops; j++) {
+				skip |= strchr("jcp", f->role[j]) != NULL;
+				either |= strchr(classes[f->cls[j]], '/') != NULL;
+			}
+			if (skip)
+				continue;
+			examples_of(names[i].name, f, "", false);
+			if (either)
+				examples_of(names[i].name, f, "", true);
+			if (f->flags & 1 && strchr(f->role, 'k'))
+				examples_of(names[i].name, f, ".Z", false);
+			if (f->flags & 2)
+				examples_of(names[i].name, f, ".RD_SAE", false);
+			if (f->flags & 4)
+				examples_of(names[i].name, f, ".SAE", false);
+			if (f->bcst)
+				examples_of(names[i].name, f, ".BCST", true);
+		}
+	}
+}
+
 int
 main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
+	bool show = argc > 1 && strcmp(argv[1], "-examples") == 0;
+	for (int i = 1 + show; i < argc; i++)
 		read_table(argv[i]);
 	qsort(names, (size_t)nnames, sizeof names[0], byname);
 	for (int i = 0; i < nnames; i++) {
@@ -446,6 +533,10 @@ main(int argc, char **argv)
 			names[i].first = m->first;
 			names[i].n = m->n;
 		}
+	}
+	if (show) {
+		examples();
+		return 0;
 	}
 	printf("// Made by mkoptab of amd64/*.tbl.\n");
 	printf("#ifndef OPTAB_DATA\nenum {\n");

@@ -113,7 +113,7 @@ finish(void)
 		if (A.errors == before && layout(f)) {
 			uint64_t size = (uint64_t)f->sym->size;
 			if (A.listing)
-				list_func(f, A.text.p + f->sym->addr, size);
+				list_func(f, size ? A.text.p + f->sym->addr : NULL, size);
 			unwind(f, f->sym->addr, size);
 		}
 	}

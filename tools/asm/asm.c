@@ -76,12 +76,14 @@ asm_run(const char *path, const char *text, size_t n)
 		for (size_t i = 0; i < here.n; i += strlen((char *)here.p + i) + 1)
 			sym_named((char *)here.p + i, ABI0)->here = true;
 		parse();
+		if (A.opt.header && A.errors == 0)
+			stubs(path);
 		bool ok = A.errors == 0;
 		ok = place_data() && ok;
 		if (ok && A.listing)
 			list_data();
-		if (ok)
-			elf_write(A.opt.output);
+		if (ok && elf_write(A.opt.output) && A.opt.header)
+			stubs_header(A.opt.header);
 	}
 	int errors = A.errors;
 	buf_free(&here);
@@ -168,8 +170,11 @@ asm_main(int argc, char **argv)
 			value = &A.opt.package;
 		else if (strcmp(a, "-tls") == 0)
 			value = &A.opt.tlsname;
-		else if (strcmp(a, "-stub") == 0)
-			value = &A.opt.stub;
+		else if (strcmp(a, "-stub") == 0) {
+			if (A.opt.nstubs == 64)
+				return usage("too many %s", "-stub");
+			value = &A.opt.stub[A.opt.nstubs++];
+		}
 		else if (strcmp(a, "-H") == 0)
 			value = &A.opt.header;
 		else if (a[1] == 'I') {
@@ -200,8 +205,8 @@ asm_main(int argc, char **argv)
 	}
 	if (nfiles == 0)
 		return usage("no source file", "");
-	if (nfiles > 1 && A.opt.output)
-		return usage("-o is for one source file", "");
+	if (nfiles > 1 && (A.opt.output || A.opt.header))
+		return usage("-o and -H are for one source file", "");
 	int code = 0;
 	bool named = A.opt.output != NULL;
 	for (int i = 0; i < nfiles; i++) {

@@ -70,6 +70,7 @@ struct name {
 	uint32_t labelfn;
 	uint16_t op; // mnemonic + 1, 0: none
 	uint8_t reg; // enum reg, 0: none
+	bool stubbed; // stub.c: C has it
 	char text[];
 };
 struct name *intern(const char *s, size_t n);
@@ -277,11 +278,12 @@ extern const struct mnemonic mnemonics[];
 
 // ---- the state ----
 struct options {
-	const char *output, *header, *package, *tlsname, *stub;
+	const char *output, *header, *package, *tlsname;
+	const char *stub[64];
+	int nstubs;
 	const char *include[64];
 	int nincludes;
-	bool list, go122, pic, allerrors, cnames, nodebug, noabi;
-	bool preempt; // unused registers
+	bool go122, pic, allerrors, cnames, nodebug;
 };
 struct func {
 	struct sym *sym;
@@ -371,5 +373,6 @@ void list_data(void);
 const char *insn_text(const struct insn *p);
 const char *operand_text(const struct operand *o);
 // stub.c
-void stub_read(const char *path);
+void stubs(const char *path);
+bool stubs_header(const char *path);
 #endif

@@ -42,11 +42,17 @@ sym_cname(const struct sym *s)
 	const char *n = s->name->text;
 	if (n[0] == '.')
 		n++; // ·f without a package
-	snprintf(buf, sizeof buf, "%s%s", n, s->abi == ABIINTERNAL && !A.opt.noabi ? ".abiinternal" : "");
+	snprintf(buf, sizeof buf - 16, "%s", n);
 	if (A.opt.cnames)
 		for (char *p = buf; *p; p++)
 			if (*p == '.' || *p == '/')
 				*p = '_';
+	// The name is C's where there is a trampoline for C.
+	struct name *other = s->text || s->global ? intern(buf, strlen(buf)) : s->name;
+	if (other != s->name && other->stubbed)
+		strcat(buf, ".abi0");
+	if (s->abi == ABIINTERNAL)
+		strcat(buf, ".abiinternal");
 	return buf;
 }
 

@@ -192,13 +192,38 @@ asmdir(void)
 	return strf("%s/include/rt0/asm", exe);
 }
 
+// offsets is rt0 asm -offsets HEADER -o FILE [-I DIR] [-D NAME].
+static int
+offsets(int argc, char **argv)
+{
+	const char *header = NULL, *out = NULL;
+	struct args flags = {0};
+	for (int i = 0; i < argc; i++) {
+		bool value = strcmp(argv[i], "-offsets") == 0 || strcmp(argv[i], "-o") == 0;
+		if (value && i + 1 == argc)
+			misused("asm", "%s needs a value", argv[i]);
+		if (!value)
+			push(&flags, argv[i]);
+		else if (argv[i][2] == 'f')
+			header = argv[++i];
+		else
+			out = argv[++i];
+	}
+	if (!out)
+		misused("asm", "-offsets needs -o FILE");
+	return asm_offsets(header, out, (const char *const *)flags.v, flags.n);
+}
+
 // assembler is rt0 asm: what the user says, then our headers.
 static int
 assembler(int argc, char **argv)
 {
 	struct args a = {0};
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "-offsets") == 0)
+			return offsets(argc, argv);
 		push(&a, argv[i]);
+	}
 	push(&a, strf("-I%s", asmdir()));
 	return asm_main(a.n, a.v);
 }
@@ -680,6 +705,8 @@ static const struct command {
 	"    -go119      frames as Go 1.19 makes them: the default\n"
 	"    -go122      frames as Go 1.22 makes them\n"
 	"    -tls NAME   the thread-local variable that holds g; else runtime.tlsg\n"
+	"    -offsets FILE.h  write, to what -o names, fields and enumerators of a C header as constants:\n"
+	"                TAG_FIELD, TAG__size, const_NAME; other flags go to the C compiler\n"
 	"    -support    write the object that functions without NOSPLIT need where no runtime is\n"
 	"    -e          print all errors, not only the first 10\n"
 	"    -g0         no lines and functions for a debugger\n"

@@ -79,7 +79,7 @@ asm_run(const char *path, const char *text, size_t n)
 		if (A.opt.header && A.errors == 0)
 			stubs(path);
 		bool ok = A.errors == 0;
-		ok = place_data() && ok;
+		ok = ok && place_data();
 		if (ok && A.listing)
 			list_data();
 		if (ok && elf_write(A.opt.output) && A.opt.header)

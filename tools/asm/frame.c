@@ -409,6 +409,8 @@ stacksplit(struct insn *p, int64_t frame)
 	call = after(call, OP_CALL,
 	    function(sym_named(ctxt ? "runtime.morestack" : "runtime.morestack_noctxt", ABI0)), none);
 	call->flags |= I_TAIL;
+	call->line = head->line;
+	call->file = head->file;
 	after(call, OP_JMP, target(head->next), none);
 	branch->o[0].target = call;
 	if (underflow)

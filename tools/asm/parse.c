@@ -224,8 +224,7 @@ text(const struct span *s, int n)
 		return;
 	}
 	if (a.sym->text || a.sym->global) {
-		error("symbol %s redeclared\n\t%s:%d: other declaration of symbol %s", name,
-		    a.sym->file, a.sym->line, name);
+		error("symbol %s redeclared; the other declaration is at %s:%d", name, a.sym->file, a.sym->line);
 		return;
 	}
 	a.sym->text = true;

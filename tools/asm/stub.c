@@ -242,17 +242,15 @@ declaration(struct function *f)
 	if (eat("(")) {
 		if (!list(f->out, &f->nout))
 			return false;
-	} else if (at < end && *at != '\n' && *at != '/' && *at != '\r') {
+	} else if (at < end && !strchr("\n\r/:.;", *at)) {
 		if (!type(&f->out[0]))
 			return false;
 		strcpy(f->out[0].name, "r0");
 		f->nout = 1;
 	}
 	blanks();
-	if (at < end && *at == '\r')
-		at++;
-	if (at < end && *at != '\n' && !(at + 1 < end && at[0] == '/' && at[1] == '/'))
-		return false; // a body: it is not assembly
+	if (at < end && !strchr("\n\r/:.;", *at))
+		return false; // a body, so it is not assembly, or not a declaration at all
 	f->size = place(f->out, f->nout, place(f->in, f->nin, 0));
 	return true;
 }
@@ -396,12 +394,15 @@ results(const struct function *f, int pointer_at)
 
 // trampoline: the registers that C wants back are saved, the Go side may use all of them.
 static void
-trampoline(const struct function *f)
+trampoline(const struct function *f, const char *path, int lineno)
 {
 	static const char *const saved[] = {"BP", "BX", "R12", "R13", "R14", "R15"};
 	bool hidden = inmemory(f);
 	int room = (f->size + 8 + 15) / 16 * 16 + 8; // with the saved registers and the return address: a multiple of 16
 	int pointer_at = room - 8;
+	// To a debugger all of it is the line of the declaration: it is one line.
+	buf_print(&asmtext, "#line %d \"%s\"\n", lineno, path);
+	size_t start = asmtext.n;
 	buf_print(&asmtext, "TEXT %s%s(SB), 4|512, $0\n", package("_"), f->name);
 	for (int i = 0; i < 6; i++)
 		buf_print(&asmtext, "\tPUSHQ %s\n", saved[i]);
@@ -415,6 +416,9 @@ trampoline(const struct function *f)
 	for (int i = 5; i >= 0; i--)
 		buf_print(&asmtext, "\tPOPQ %s\n", saved[i]);
 	buf_print(&asmtext, "\tRET\n");
+	for (size_t i = start; i + 1 < asmtext.n; i++)
+		if (asmtext.p[i] == '\n')
+			asmtext.p[i] = ';';
 }
 
 // ---- files ----
@@ -453,7 +457,7 @@ line(const char *path, int lineno)
 		return; // declared twice
 	c->stubbed = true;
 	prototype(&f);
-	trampoline(&f);
+	trampoline(&f, path, lineno);
 }
 
 // scan looks at each line of a file: declarations in Go, in a source of ours those behind //.
@@ -500,10 +504,11 @@ stubs(const char *path)
 	static char *text;
 	buf_free(&asmtext);
 	buf_free(&header);
+	buf_print(&asmtext, "\n"); // behind the last line of the source, which may not be ended
 	for (int i = 0; i < A.opt.nstubs; i++)
 		scanfile(A.opt.stub[i], true);
 	scanfile(path, false);
-	if (asmtext.n == 0)
+	if (asmtext.n == 1)
 		return;
 	text = arena_text(&A.perm, (char *)asmtext.p, asmtext.n);
 	lex_open("trampoline", -1, text, asmtext.n);

@@ -36,6 +36,7 @@ SRCS   := $(filter-out src/arch/% src/os/% src/posix/%,$(wildcard src/*/*.c)) \
 ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).S
 OBJS   := $(patsubst %,$(B)/%.o,$(filter-out src/libc/rt0_main.c $(ENTRY),$(SRCS)))
 POSIX  := $(patsubst %,$(B)/%.o,$(wildcard src/posix/*.c))
+TOOLS  := $(patsubst %,$(B)/%.o,tools/rt0.c $(filter-out %/mkoptab.c,$(wildcard tools/asm/*.c)))
 UNIT   := $(patsubst %,$(B)/%.o,$(wildcard tests/unit/*.c) tests/harness/unit.c)
 
 all: $(B)/librt0.a $(B)/librt0.so $(B)/librt0_posix.a $(B)/librt0_posix.so $(B)/rt0_main.o $(B)/rt0_pure.o $(B)/bin/rt0
@@ -70,14 +71,19 @@ $(B)/librt0_posix.a: $(POSIX) $(B)/sources
 $(B)/librt0_posix.so: $(POSIX) $(B)/sources
 	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO:librt0%=librt0_posix%) -Wl,-z,now,-z,nodelete -o $(B)/$(SO:librt0%=librt0_posix%) $(POSIX) -lpthread -ldl
 	@ln -sfn $(SO:librt0%=librt0_posix%) $@; echo '  $@'
-$(B)/bin/rt0: tools/rt0.c $(wildcard include/*.h include/rt0/*.h) $(B)/flags
-	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include
-	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Iinclude -DRT0_BUILDFLAGS='"$(SANFLAGS)"' -o $@ $<
+# The rt0 command, with the assembler in it. Its table of instructions is made of text.
+$(B)/optab.h: tools/asm/mkoptab.c $(wildcard tools/asm/amd64/*.tbl)
+	@mkdir -p $(@D); $(CC) -std=gnu11 -O1 -Wall -Wextra -o $(B)/mkoptab $< && $(B)/mkoptab $(filter %.tbl,$^) > $@.new && mv $@.new $@
+$(B)/tools/%.o: tools/% $(B)/flags $(B)/optab.h
+	@mkdir -p $(@D); $(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP -Iinclude -I$(B) \
+		-DRT0_BUILDFLAGS='"$(SANFLAGS)"' -c -o $@ $<
+$(B)/bin/rt0: $(TOOLS)
+	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include; $(CC) -o $@ $^
 $(B)/unit: $(UNIT) $(B)/librt0.a $(B)/rt0_main.o
 	@$(CC) $(SANFLAGS) -rdynamic -o $@ $(UNIT) $(HOSTED) -lm -lm
 $(B)/runner: tests/harness/runner.c
 	@mkdir -p $(@D); $(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $<
--include $(OBJS:.o=.d) $(POSIX:.o=.d) $(UNIT:.o=.d) $(B)/src/libc/rt0_main.c.d
+-include $(OBJS:.o=.d) $(POSIX:.o=.d) $(UNIT:.o=.d) $(TOOLS:.o=.d) $(B)/src/libc/rt0_main.c.d
 
 RUNNER := $(B)/runner -j $(J) -b $(B) -c $(CC) -d $(DEBUG) $(SAN:%=-s %) $(T:%=-k %)
 TESTS  := $(B)/unit tests/prog

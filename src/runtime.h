@@ -333,6 +333,7 @@ void runtime_preemptinit(void);
 struct siginfo;
 void runtime_sigurg(struct siginfo *info, struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
+void runtime_newstack(void);     // from runtime.morestack
 
 // ---- checkdead.c ----
 void runtime_checkdead(void); // sched.lock held

@@ -166,7 +166,7 @@ command_rt0() {
 	count rt0/no_command expect 2 'usage: rt0 COMMAND' "$rt0"
 	count rt0/unknown_command expect 2 $'rt0 frob: unknown command\nRun \'rt0 help\' for usage.' "$rt0" frob
 	count rt0/help expect 0 'usage: rt0 COMMAND' "$rt0" help
-	for c in run build env version help; do
+	for c in run build asm env version help; do
 		count "rt0/help_$c" expect 0 "usage: rt0 $c" "$rt0" help $c
 	done
 	count rt0/help_unknown expect 2 'unknown command' "$rt0" help frob
@@ -195,6 +195,15 @@ command_rt0() {
 	count rt0/build_m32 expect 2 'amd64 only' "$rt0" build -m32 prog.c
 	count rt0/help_two expect 2 'unexpected argument build' "$rt0" help run build
 	count rt0/build_over_source expect 1 'names a source file' "$rt0" build prog.c -o prog.c
+	printf '// func seven() int\nTEXT ·seven(SB), 4, $0-8\n\tMOVQ\t$7, ret+0(FP)\n\tRET\n' >"$d/seven.s"
+	printf '#include "seven_asm.h"\nint main(void) { return seven(); }\n' >"$d/useseven.c"
+	printf 'TEXT f(SB), 4, $0\n\tFROB\n' >"$d/bad.s"
+	count rt0/run_assembly expect 7 '' "$rt0" run useseven.c seven.s
+	count rt0/run_assembly_pure expect 7 '' "$rt0" run -pure useseven.c seven.s
+	count rt0/build_c_assembly expect 7 '' sh -c "'$rt0' asm -H seven_asm.h seven.s && '$rt0' build useseven.c seven.o -I. -o seven && ./seven"
+	count rt0/assembly_error expect 1 'bad.s:2: unrecognized instruction "FROB"' "$rt0" run useseven.c bad.s
+	count rt0/asm_no_file expect 2 'no source file' "$rt0" asm
+	count rt0/asm_unknown_flag expect 2 'unknown flag -frob' "$rt0" asm -frob x.s
 	sleep 0.2
 	count rt0/run_leaves_nothing sh -c "! ls -d '$d'/rt0-* 2>/dev/null"
 	rm -rf "$d"
@@ -373,6 +382,7 @@ step header cxx
 step rt0 command_rt0
 step examples examples
 step panic tests/panic.sh build/gcc-d0
+step asm tests/asm.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
 step churn tests/churn.sh build/gcc-d0 gcc

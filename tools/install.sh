@@ -51,6 +51,9 @@ file 644 include/rt0.h "$prefix/include/rt0.h"
 for h in base bufio chan context go io net panic process sync time; do
 	file 644 include/rt0/$h.h "$prefix/include/rt0/$h.h"
 done
+for h in funcdata go_tls textflag; do
+	file 644 include/rt0/asm/$h.h "$prefix/include/rt0/asm/$h.h"
+done
 file 644 "$build/librt0.a" "$lib/librt0.a"
 file 644 "$build/librt0_posix.a" "$lib/librt0_posix.a"
 file 755 "$build/librt0_posix.so.$major" "$lib/librt0_posix.so.$version"
@@ -70,7 +73,7 @@ file 644 src/diag/gdb.py "$prefix/share/rt0/gdb.py"
 file 644 LICENSE "$prefix/share/doc/rt0/LICENSE"
 
 if [ "$verb" = uninstall ]; then
-	for d in "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/rt0" \
+	for d in "$prefix/include/rt0/asm" "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/rt0" \
 		"$prefix/share/doc/rt0"; do
 		rmdir "$dest$d" 2>/dev/null || :
 	done

@@ -24,8 +24,8 @@ asked(struct io *io, const struct iovec *iov, int cnt, bool write)
 		n = iov[i].iov_len;
 	for (;;) {
 		struct pollfd p = {.fd = io->fd, .events = (short)io->events};
-		// No bytes can be had at once.
-		if (n != 0 && next(poll)(&p, 1, 0) == 0) {
+		// No bytes can be had at once, and poll skips what is no descriptor.
+		if (n != 0 && io->fd >= 0 && next(poll)(&p, 1, 0) == 0) {
 			enum iowait w = posix_wait(io, IO_BLOCK);
 			if (w == IO_AGAIN)
 				continue;

@@ -296,7 +296,8 @@ int runtime_netpollclose(int fd);
 void runtime_netpollbreak(void); // ends netpoll(delay) of another thread
 // netpoll waits up to delay ns (0: not at all, < 0: for ever) and appends the goroutines that are to run.
 int32_t runtime_netpoll(int64_t delay, struct gqueue *q);
-// netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many.
+// netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many, whom the caller takes
+// off sched.npollwait: once for all that it has found.
 int32_t runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode);
 // netpolltag is the data of pd's events; netpollevent is netpollready for the polldesc of a tag, and nothing if that
 // has been closed since. hup: the event told of an end, of an error or of urgent data.

@@ -350,7 +350,8 @@ struct schedt {
 	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
 	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end
 	// sysmon's:
-	int64_t coarsenow __attribute__((aligned(64))); // atomic: ns, its last look at the clock; 0: it sleeps, ask yourself
+	// atomic: ns, its last look at the clock, or that of who came back from netpoll since; 0: it sleeps, ask yourself
+	int64_t coarsenow __attribute__((aligned(64)));
 	struct mutex sysmonlock __attribute__((aligned(64)));
 	uint64_t npreemptreq, nretaken; // atomic: counters of schedtrace
 };

@@ -256,7 +256,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	}
 	int32_t n = runtime_netpoll(delay, &q);
 	atomic_store(&sched.polluntil, 0);
-	atomic_store(&sched.lastpoll, runtime_nanotime());
+	int64_t now = runtime_nanotime();
+	atomic_store(&sched.lastpoll, now);
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
 	runtime_unlock(&sched.lock);
@@ -266,6 +267,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		return false;
 	}
 	runtime_acquirep(pp);
+	// sysmon, which slept, may be long in coming: a server that sleeps often would read the clock at each park.
+	atomic_storerlx(&sched.coarsenow, now);
 	if (wasspinning) {
 		mp->spinning = true;
 		atomic_xadd(&sched.nmspinning, 1);

@@ -165,5 +165,7 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 		if (mode != 0)
 			ready += runtime_netpollevent(q, ev[i].data, mode, hup);
 	}
+	if (ready > 0)
+		atomic_xadd(&sched.npollwait, -ready);
 	return ready;
 }

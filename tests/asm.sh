@@ -131,7 +131,7 @@ ours() {
 		*) a+=("$x") ;;
 		esac
 	done
-	(cd "$dir" && "$rt0" asm "${a[@]}")
+	(cd "$dir" && $rt0 asm "${a[@]}")
 }
 golibrary() {
 	local name pkg dir args files=0 stats
@@ -246,10 +246,13 @@ big() {
 }
 
 fuzz() {
-	local b=$PWD/build/asm-fuzz i=0 f
+	local b=$PWD/build/asm-fuzz i=0 f sources=()
 	mkdir -p "$b/corpus"
+	for f in tools/asm/*.c; do
+		[[ $f == */mkoptab.c || $f == */offsets.c ]] || sources+=("$f")
+	done
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$build" -Itools/asm \
-		-o "$b/fuzz" "$t/fuzz.c" $(ls tools/asm/*.c | grep -v -e mkoptab -e offsets) || return 1
+		-o "$b/fuzz" "$t/fuzz.c" "${sources[@]}" || return 1
 	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
 		[ -f "$f" ] && { printf '%b' "\\x$(printf %02x $((i++ % 128)))"; grep -v '^#include' "$f" | sed 's/NOSPLIT/4/g' | head -c 6000; } >"$b/corpus/seed$i"
 	done
@@ -258,23 +261,32 @@ fuzz() {
 	grep -a 'number_of_executed_units' "$b/log"
 }
 
-# speed: every file of the library once, a process for each, as `go build` does it; three times each.
+# speed: every file of the library: go tool asm, a process each; ours, the same; ours in one process.
+record() { # asm ARGS: instead of running it
+	shift
+	printf '%s ' "cd '$PWD' && '$real' asm" "$@" >>"$d/our.sh"
+	echo >>"$d/our.sh"
+	printf '%s ' "${@:1:$#-1}" "$PWD/${*: -1}" >>"$d/batch"
+	echo >>"$d/batch"
+}
 speed() {
+	local real=$rt0
 	golibrary_make || return 1
-	local name pkg dir args i start mid end
+	local name pkg dir args i
+	: >"$d/go.sh"
+	: >"$d/our.sh"
+	: >"$d/batch"
+	while IFS=$'\t' read -r name pkg dir args; do
+		echo "cd '$dir' && '$goroot/pkg/tool/linux_amd64/asm' -I '$corpus/$name.inc' -o '$d/go.o' $args" >>"$d/go.sh"
+		# shellcheck disable=SC2086
+		rt0=record ours "$dir" -o "$d/our.o" -I "$corpus/$name.inc" $args
+	done <"$corpus/manifest"
 	for i in 1 2 3; do
-		start=$(date +%s%N)
-		while IFS=$'\t' read -r name pkg dir args; do
+		for name in "go tool asm:sh $d/go.sh" "rt0 asm, a process each:sh $d/our.sh" "rt0 asm @batch:$rt0 asm @$d/batch"; do
+			TIMEFORMAT="${name%%:*}: %R s, %U s user, %S s system"
 			# shellcheck disable=SC2086
-			(cd "$dir" && "$goroot/pkg/tool/linux_amd64/asm" -I "$corpus/$name.inc" -o "$d/go.o" $args)
-		done <"$corpus/manifest"
-		mid=$(date +%s%N)
-		while IFS=$'\t' read -r name pkg dir args; do
-			# shellcheck disable=SC2086
-			ours "$dir" -o "$d/our.o" -I "$corpus/$name.inc" $args
-		done <"$corpus/manifest"
-		end=$(date +%s%N)
-		echo "go tool asm $(((mid - start) / 1000000)) ms, rt0 asm $(((end - mid) / 1000000)) ms"
+			time ${name#*:}
+		done
 	done
 }
 

@@ -26,7 +26,8 @@ static _Unwind_Reason_Code
 frame(struct _Unwind_Context *c, void *arg)
 {
 	(void)arg;
-	uintptr_t pc = _Unwind_GetIP(c), function = (uintptr_t)_Unwind_FindEnclosingFunction((void *)(pc - 1));
+	uintptr_t pc = _Unwind_GetIP(c),
+		  function = (uintptr_t)_Unwind_FindEnclosingFunction((void *)(pc - 1));
 	if (function == seen_pc && !found) {
 		found = 1; // run's frame
 		seencfa = _Unwind_GetCFA(c);
@@ -67,7 +68,8 @@ static _Unwind_Reason_Code
 first(struct _Unwind_Context *c, void *arg)
 {
 	(void)arg;
-	uintptr_t function = (uintptr_t)_Unwind_FindEnclosingFunction((void *)(_Unwind_GetIP(c) - 1));
+	uintptr_t function =
+	    (uintptr_t)_Unwind_FindEnclosingFunction((void *)(_Unwind_GetIP(c) - 1));
 	if (function == seen_pc) {
 		wantcfa = _Unwind_GetCFA(c);
 		return _URC_END_OF_STACK;
@@ -93,7 +95,8 @@ main(int argc, char **argv)
 	(void)argv;
 	bool still = argc > 1; // under a debugger, which has the trap flag for itself
 	struct sigaction sa = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO};
-	char *const functions[] = {frame_plain, frame_push, frame_hand, frame_align, frame_calls, frame_jumps};
+	char *const functions[] = {
+	    frame_plain, frame_push, frame_hand, frame_align, frame_calls, frame_jumps};
 	sigaction(SIGTRAP, &sa, NULL);
 	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
 		int before = steps;

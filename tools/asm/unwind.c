@@ -3,7 +3,8 @@
 //
 // The state is followed along the control flow, not down the page: behind a RET in the middle of a
 // function the frame is again what the branch to there left. What moves SP in a way that cannot
-// be known ends it: then the frame counts from BP, if BP is known, and if not, unwinding stops there.
+// be known ends it: then the frame counts from BP, if BP is known, and if not, unwinding stops
+// there.
 #include <string.h>
 
 #include "asm.h"
@@ -30,8 +31,9 @@ static bool
 compares(const struct insn *p)
 {
 	const char *m = mnemonics[p->op].name;
-	return strncmp(m, "CMP", 3) == 0 || strncmp(m, "TEST", 4) == 0 || strncmp(m, "PUSH", 4) == 0 ||
-	    strncmp(m, "BT", 2) == 0 || p->op == OP_CALL || p->op == OP_JMP || strncmp(m, "NOP", 3) == 0;
+	return strncmp(m, "CMP", 3) == 0 || strncmp(m, "TEST", 4) == 0 ||
+	    strncmp(m, "PUSH", 4) == 0 || strncmp(m, "BT", 2) == 0 || p->op == OP_CALL ||
+	    p->op == OP_JMP || strncmp(m, "NOP", 3) == 0;
 }
 
 static void
@@ -47,8 +49,9 @@ movesp(struct frame_state *s, int64_t by)
 static int32_t
 slot(const struct frame_state *s, const struct operand *o)
 {
-	bool issp = o->type == O_MEM && !o->index && (o->reg == REG_SP || o->name == N_AUTO || o->name == N_PARAM) &&
-	    o->name != N_EXTERN && o->name != N_STATIC;
+	bool issp = o->type == O_MEM && !o->index &&
+	    (o->reg == REG_SP || o->name == N_AUTO || o->name == N_PARAM) && o->name != N_EXTERN &&
+	    o->name != N_STATIC;
 	if (!issp || s->sp == UNKNOWN || o->off > s->sp || o->off < -4096)
 		return UNKNOWN;
 	return (int32_t)(s->sp - o->off);
@@ -100,7 +103,8 @@ step(struct frame_state s, const struct insn *p)
 	case OP_LEAQ:
 		if (isreg(z, REG_SP) && slot(&s, a) != UNKNOWN)
 			return s.sp = slot(&s, a), s;
-		if (isreg(z, REG_SP) && a->reg == REG_BP && !a->index && !a->name && s.bp != UNKNOWN)
+		if (isreg(z, REG_SP) && a->reg == REG_BP && !a->index && !a->name &&
+		    s.bp != UNKNOWN)
 			return s.sp = s.bp, movesp(&s, -a->off), s;
 		if (isreg(z, REG_BP))
 			return s.bp = slot(&s, a), s;
@@ -119,10 +123,12 @@ step(struct frame_state s, const struct insn *p)
 		}
 		break;
 	}
-	bool writes = z && !compares(p);
-	if (writes && (isreg(z, REG_SP) || (p->nops && strncmp(mnemonics[p->op].name, "XCHG", 4) == 0 && isreg(a, REG_SP))))
+	bool sp = z && (isreg(z, REG_SP) || isreg(a, REG_SP)), bp = z && isreg(z, REG_BP);
+	if (!(sp || bp) || compares(p))
+		return s;
+	if (isreg(z, REG_SP) || (sp && strncmp(mnemonics[p->op].name, "XCHG", 4) == 0))
 		s.sp = UNKNOWN;
-	if (writes && isreg(z, REG_BP)) {
+	if (bp) {
 		s.bp = UNKNOWN;
 		if (s.saved == 0)
 			s.saved = UNKNOWN;

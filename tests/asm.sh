@@ -77,16 +77,18 @@ godata() {
 	echo "$rows rows with bytes, all lines equal"
 }
 
-# goerrors: the texts of // ERROR comments, each at its line.
+# goerrors FILE [FLAGS]: the texts of // ERROR comments, each at its line.
 goerrors() {
-	"$rt0" asm -e -o "$d/x.o" "$src/amd64error.s" 2>"$d/err" && return 1
+	local f=$src/$1
+	shift
+	"$rt0" asm -e "$@" -o "$d/x.o" "$f" 2>"$d/err" && return 1
 	[ ! -e "$d/x.o" ] || return 1
 	awk 'NR == FNR { match($0, /:[0-9]+: /); l = substr($0, RSTART + 1, RLENGTH - 3); got[l] = $0; next }
-		match($0, /\/\/ ERROR "[^"]*"/) { want = substr($0, RSTART + 10, RLENGTH - 11); n++
+		match($0, /\/\/ ERROR ".*"$/) { want = substr($0, RSTART + 10, RLENGTH - 11); n++
 			if (index(got[FNR], want)) hit++; else print FNR ": " want ": " got[FNR]
 			delete got[FNR] }
 		END { for (l in got) { print "not expected: " got[l]; extra++ }
-			print hit " of " n " texts"; exit hit != n || extra }' "$d/err" "$src/amd64error.s"
+			print hit " of " n " texts"; exit hit != n || extra }' "$d/err" "$f"
 }
 
 # golibrary: what `go build -a -x std` assembles, assembled again by both. Kept below build/ for the next time.
@@ -155,7 +157,7 @@ malformed() {
 	local source text n=0 out status line
 	while IFS=$'\t' read -r source text; do
 		[[ $source == '#'\ * || -z $text ]] && continue
-		printf '%b\n' "${source//\\\\x/\\\\\\\\x}" >"$d/bad.s"
+		printf '%b\n' "$source" >"$d/bad.s"
 		echo stale >"$d/bad.o"
 		out=$(cd "$d" && "$rt0" asm -o bad.o bad.s 2>&1)
 		status=$?
@@ -181,10 +183,12 @@ unwinding() {
 }
 stepping() {
 	command -v gdb >/dev/null || return 0
+	local call
+	call=$(grep -n 'CALL.*frame_hand' "$t/frames.s" | cut -d: -f1)
 	gdb -nx -batch -ex 'set confirm off' -ex 'break frame_calls' -ex 'run still' -ex 'info source' \
 		-ex 'bt 3' -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex 'bt 3' -ex 'tbreak frame_hand' -ex continue -ex next -ex 'bt 4' "$d/unwind" >"$d/gdb.out" 2>&1
 	grep -q 'Current source file is .*frames.s' "$d/gdb.out" && [ "$(grep -c '^#2 .* run (' "$d/gdb.out")" -ge 2 ] &&
-		grep -qE '^#1 .* frame_calls \(\) at .*frames.s:58' "$d/gdb.out" && grep -qE '^#3 .* run \(' "$d/gdb.out" && return
+		grep -qE "^#1 .* frame_calls \(\) at .*frames.s:$call" "$d/gdb.out" && grep -qE '^#3 .* run \(' "$d/gdb.out" && return
 	cat "$d/gdb.out"
 	return 1
 }
@@ -207,6 +211,25 @@ links() {
 		! readelf -dW "$b/libasm.so" "$b/libboth.so" | grep TEXTREL
 }
 
+# names: with a package, for C, and with a trampoline of the same name.
+names() {
+	printf '// func f()\nTEXT ·f(SB), 4, $0\n\tCALL x∕y·g(SB)\n\tRET\nTEXT s<>(SB), 4, $0\n\tRET\n' >"$d/names.s"
+	local want got flags
+	while IFS=: read -r flags want; do
+		# shellcheck disable=SC2086
+		"$rt0" asm $flags -o "$d/names.o" "$d/names.s" || return 1
+		got=$(nm "$d/names.o" | awk '{ print $NF }' | tr '\n' ' ')
+		[[ $got == "$want " ]] || { echo "$flags: $got, want $want"; return 1; }
+	done <<-END
+		:f s x/y.g
+		-p pkg:pkg.f s x/y.g
+		-p a/b -c:a_b_f s x_y_g
+		-H $d/names.h:f f.abi0 s x/y.g
+		-p pkg -H $d/names.h:pkg.f pkg_f s x/y.g
+		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
+	END
+	grep -q '^void pkg_f(void);' "$d/names.h"
+}
 calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
 # Functions that check the stack, on goroutines that are asked to give way.
 morestack() { "$rt0" build -Wall -Wextra -Werror "$t/preempt.c" "$t/preempt.s" -o "$d/preempt" && GOMAXPROCS=1 timeout 60 "$d/preempt"; }
@@ -300,11 +323,13 @@ count asm/wrong_form_is_found wrong_form
 if [ -x "$goroot/bin/go" ] && [ -d "$src" ]; then
 	count asm/go_test_data godata
 	count asm/go_test_data_wrong_byte_is_found fails godata corrupt
-	count asm/go_error_texts goerrors
+	count asm/go_error_texts goerrors amd64error.s
+	count asm/go_error_texts_pic goerrors amd64dynlinkerror.s -pic
+	count asm/go_error_texts_build goerrors buildtagerror.s
 	count asm/go_library_made golibrary_make
 	count asm/go_library golibrary
 else
-	skipped=5
+	skipped=7
 	echo '# skipped: golang-1.19 (Debian: golang-1.19-src, golang-1.19-go) is not installed'
 fi
 count asm/errors malformed
@@ -319,6 +344,7 @@ for flags in -O0 '-O2 -fPIE' '-O2 -mavx2'; do
 	# shellcheck disable=SC2086
 	count "asm/calls${flags// /}" calls $flags
 done
+count asm/names names
 count asm/preempt morestack
 count asm/offsets offsets
 count asm/sha256 sha256

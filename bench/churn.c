@@ -16,15 +16,15 @@
 enum {
 	maxsend = 4096,      // of a connection in one call
 	deaf_send = 1 << 20, // what a peer that does not read sends at most
-	patience_ms = 20000, // a connection that waits for longer is a failure
+	patience_ms = 20000, // a connection on which nothing moves for longer is a failure
 	tick_ms = 2,         // how often connections that wait for a time are looked at
-	leak_ms = 10000,     // how long the server has to close its descriptors
+	leak_ms = 30000,     // how long the server has to close its descriptors: keep-alive ends `vanish`
 	portless = 64,       // connections from one source address before the next one
 };
 
 // A kind says what a connection does. Where `verified`, all that was sent must come back (or, with
 // -H, an HTTP answer must come), and the server must not reset it.
-enum { polite, reset, resetmid, half, garbage, loris, deaf, silent, nkinds };
+enum { polite, reset, resetmid, half, garbage, loris, deaf, silent, vanish, nkinds };
 static const struct {
 	const char *name;
 	bool verified;
@@ -37,6 +37,7 @@ static const struct {
     [loris] = {"loris", false},       // a request of one byte at a time; some give up in the middle
     [deaf] = {"deaf", false},         // sends and does not read, then resets
     [silent] = {"silent", false},     // connects, waits, closes
+    [vanish] = {"vanish", false},     // a request, then is gone without a word; only if -k picks it
 };
 static const char httpreq[] = "GET / HTTP/1.1\r\nHost: load\r\n\r\n";
 static const char httpok[] = "HTTP/1.1 200";
@@ -45,6 +46,13 @@ static struct {
 	long opened, ended[nkinds], verified, dropped, noport;
 } seen;
 static int churnep;
+
+// progress: bytes go one way or the other, so the server is not stuck.
+static void
+progress(struct conn *c)
+{
+	c->deadline = now() + (int64_t)patience_ms * 1000000;
+}
 
 static void
 finish(struct conn *c, bool byreset)
@@ -82,7 +90,7 @@ begin(struct conn *c)
 
 	do
 		k = between(0, nkinds - 1);
-	while (opt.kinds && !(opt.kinds >> k & 1));
+	while (opt.kinds ? !(opt.kinds >> k & 1) : k == vanish);
 	*c = (struct conn){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 	c->kind = k;
 	c->start = (uint32_t)rng() % noise_size;
@@ -103,12 +111,13 @@ begin(struct conn *c)
 		return;
 	}
 	seen.opened++;
-	c->deadline = now() + (int64_t)patience_ms * 1000000;
+	progress(c);
 	switch (k) {
 	case polite:
 		c->total = (uint32_t)between(1, 8) * msgsize;
 		break;
 	case resetmid:
+	case vanish:
 		c->total = (uint32_t)between(1, msgsize);
 		break;
 	case half:
@@ -152,6 +161,7 @@ input(struct conn *c)
 				gone(c, "the server closed the connection");
 			return false;
 		}
+		progress(c);
 		if (opt.http) {
 			// Answers are longer than what they begin with, and come in one piece.
 			if (kinds[c->kind].verified && c->got == 0 &&
@@ -191,6 +201,7 @@ output(struct conn *c)
 	    MSG_NOSIGNAL);
 	if (n > 0) {
 		c->sent += (uint32_t)n;
+		progress(c);
 		if (c->kind == loris)
 			c->due = now() + (int64_t)between(1, 20) * 1000000;
 		if (c->kind == deaf && c->sent < c->total)
@@ -237,12 +248,20 @@ step(struct conn *c, int64_t t)
 		finish(c, rng() & 1);
 		return;
 	}
-	if (c->kind != deaf && c->kind != resetmid && !input(c))
+	if (c->kind != deaf && c->kind != resetmid && c->kind != vanish && !input(c))
 		return;
 	if (!output(c))
 		return;
 	if (c->kind == resetmid && c->sent == c->total) {
 		finish(c, true);
+		return;
+	}
+	if (c->kind == vanish && c->sent == c->total) {
+		int on = 1;
+
+		if (setsockopt(c->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0)
+			die("vanish: %s (needs CAP_NET_ADMIN)", strerror(errno));
+		finish(c, false); // closes without sending anything
 		return;
 	}
 	all = c->sent == c->total;

@@ -16,7 +16,7 @@
 // -d 0, until a signal ends it.
 // churn: CONNS connections at once, each does one thing to the server, ends, and is
 // followed by another, for -d seconds. At the end the server must still answer; with -P it must
-// have no more descriptors than before. -H: the server speaks HTTP. -k picks kinds, whose names are
+// have no more descriptors than before, within 30 s. -H: the server speaks HTTP. -k picks kinds, whose names are
 // in the table `kinds` of churn.c. The same seed makes the same choices, though not the same
 // schedule.
 //

@@ -217,7 +217,8 @@ RT0_API int rt0_start(int argc, char **argv);
 // Context  thread or goroutine; also in hosted programs.
 RT0_API int rt0_run(void (*fn)(void *arg), void *arg);
 
-// rt0_stop ends the runtime's threads and frees its memory; rt0_start may follow.
+// rt0_stop ends the runtime's threads and frees its memory; rt0_start may follow. Timers that are set stay
+// set: what comes due while the runtime is stopped comes after the next rt0_start.
 // Returns  0; -EBUSY: there are goroutines, or signals are notified; -ENOTCONN: it does not run, or main
 //          runs on it.
 // Context  thread, the only one that uses rt0 at this time. Others that have called in may live on.

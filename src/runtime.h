@@ -283,7 +283,6 @@ void runtime_looktimers(struct p *pp);    // the current p's, at its turn
 void runtime_movetimers(struct p *from, struct p *to); // world stopped
 int32_t runtime_timerslen(struct p *pp);  // how many are armed there
 int32_t runtime_timersarmed(void);        // how many, in all
-void runtime_droptimers(void);            // rt0_stop: nobody runs
 
 // ---- netpoll.c, and os/linux/netpoll_epoll.c ----
 // A descriptor that the poller watches. Never unmapped: late events and timers may look at it.
@@ -307,12 +306,22 @@ int32_t runtime_netpollevent(struct gqueue *q, uint64_t tag, int mode, bool hup)
 // waiter a mode. Results: POLL_...; poll_open: 0 or -errno (-EPERM: cannot be watched).
 int runtime_poll_open(int fd, struct polldesc **out);
 void runtime_poll_close(struct polldesc *pd);   // after poll_unblock, and when nobody waits
+int64_t runtime_poll_deadline(struct polldesc *pd); // for reading, as it was set, or 0: over
 int runtime_poll_reset(struct polldesc *pd, int mode);
 int runtime_poll_wait(struct polldesc *pd, int mode);
 void runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode); // INT64_MAX: never
 void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
+void runtime_pollforked(void);    // its portable half
+int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+
+// ---- posix.c: for librt0_posix (posixops.h), and home.c ----
+extern const struct posixops runtime_posixops;
+int32_t runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events);
+void runtime_posixforked(void);
+void runtime_gohome(uint64_t id); // the goroutine goes on on the m with this id, if it can be had
+struct g *runtime_takehome(struct m *mp);
 
 // ---- preempt.c ----
 struct ucontext;
@@ -444,6 +453,7 @@ void runtime_printlock(void); // recursive for one m
 void runtime_printunlock(void);
 void runtime_printreset(void); // in the child of a fork: nobody is printing
 int runtime_snprintf(char *buf, size_t n, const char *fmt, ...) PRINTF(3, 4);
+long runtime_vprintto(long (*write)(void *to, const void *p, size_t n), void *to, const char *fmt, __builtin_va_list ap);
 int runtime_vsnprintf(char *buf, size_t n, const char *fmt, __builtin_va_list ap);
 size_t runtime_strlen(const char *s);
 int runtime_strcmp(const char *a, const char *b);

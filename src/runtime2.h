@@ -63,6 +63,7 @@ enum {
 	X(IOWait, "IO wait")                                                                      \
 	X(StoppingTheWorld, "stopping the world")                                                 \
 	X(Preempted, "preempted")                                                                 \
+	X(Thread, "waiting for its thread")                                                  \
 	X(Callback, "waiting for the runtime")
 enum waitreason {
 #define X(r, text) waitReason##r,
@@ -153,6 +154,7 @@ struct g {
 	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
 	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
 	bool paniconfault;     // owner: rt0_set_panic_on_fault
+	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
@@ -201,6 +203,7 @@ struct m {
 	uint32_t signalpending; // atomic: 1 a preemption signal is being made, 2 sent and not handled
 	struct blockedcall blockedcall; // sysmon writes before it sends the signal, the handler reads
 	struct note park;
+	int32_t nhome;       // atomic; sched.lock writes: goroutines that want to run on this m (home.c)
 	struct m *alllink;   // sched.allm; never removed while the runtime runs
 	struct m *schedlink; // sched.lock: midle, freem, extra list
 	struct g *deadg;     // goexit0: freed once off its stack

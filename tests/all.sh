@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, gdb, C++, symbols, servers, benchmarks of servers and the models.
+# programs, examples, installation, gdb, C++, symbols, servers, peers that misbehave, benchmarks of
+# servers and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -91,6 +92,17 @@ cxx() {
 			for (int i = 0; i < 10; i++)
 				chan_send(c, &i);
 			chan_close(c);
+		}
+		int
+		selects(rt0_chan *c, bool *ok)
+		{
+			long v = 0;
+			switch (RT0_SELECT(RT0_RECV(c, &v, ok), RT0_SEND(c, &v), RT0_RECV(c, NULL))) {
+			case 0:
+				return chan_try_select(case_recv(c, (void *)&v));
+			default:
+				return chan_select_until(RT0_NEVER, case_send(c, &v));
+			}
 		}
 		static void
 		catches(void *v)
@@ -215,6 +227,7 @@ examples() {
 	count examples/hello_pure says 'hello, world' $rt0 run -pure $w examples/hello.c
 	count examples/sieve says '' $rt0 run $w examples/sieve.c
 	count examples/recover says 'failed: runtime error: invalid memory address' $rt0 run $w examples/recover.c
+	count examples/select says '3 answers, 1 too late' $rt0 run $w examples/select.c
 	count examples/skynet says '499999500000' $rt0 run $w examples/skynet.c
 	count examples/init says 'main: everything is ready' $rt0 run $w examples/init/main.c examples/init/config.c
 	count examples/plugin_builds $rt0 build -shared -fPIC $w examples/plugin/plugin.c -o "$d/plugin.so"
@@ -248,6 +261,20 @@ examples() {
 	count examples/httpd_builds $rt0 build $w examples/httpd.c -o "$d/httpd"
 	count examples/httpd served httpd bash -c '[[ $(curl -s "http://$at/" "http://$at/") == $(printf "hello, world\nhello, world") ]]'
 	count examples/httpd_bad_request served httpd bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "GET /\r\n\r\n" >&3; grep -q "400 Bad Request" <&3'
+	count examples/chat_builds $rt0 build $w examples/chat.c -o "$d/chat"
+	count examples/chat served chat bash -c 'exec 3<>"/dev/tcp/${at/://}"; printf "ann\nhello\n/quit\n" >&3; [[ $(cat <&3) == *"ann: hello"* ]]'
+	count examples/chat_garbage served chat bash -c 'for i in 1 2 3; do
+			{ head -c 100000 /dev/urandom; sleep 0.1; } >"/dev/tcp/${at/://}"; done 2>/dev/null
+		exec 3<>"/dev/tcp/${at/://}"; printf "ann\n/who\n/quit\n" >&3; grep -q "ann is in lobby" <&3'
+	count examples/chat_closes bash -c '"$d/chat" localhost:0 >"$d/bye" & p=$!
+		until at=$(sed -n "s/^listening on //p" "$d/bye"); [ -n "$at" ]; do sleep 0.05; done
+		exec 3<>"/dev/tcp/${at/://}" 4<>"/dev/tcp/${at/://}"; printf "ann\n" >&3; read -r a <&3; read -r a <&3
+		kill -TERM $p; wait $p && tail -n 1 "$d/bye" | grep -x bye && grep "the server closes" <&3'
+	count examples/chat_nonsense bash -c '! "$d/chat" nonsense && ! "$d/chat" name.invalid:1 && ! "$d/chat" && ! "$d/chat" -x && ! "$d/chat" 127.0.0.1:99999'
+	count examples/ratelimit_builds $rt0 build $w examples/ratelimit.c -o "$d/ratelimit"
+	count examples/ratelimit says '30 requests by 4 workers: 30 served, 0 turned away' "$d/ratelimit" -r 200 -b 5 -n 30 -w 4
+	count examples/ratelimit_turns_away says '30 requests by 30 workers: 3 served, 27 turned away' "$d/ratelimit" -r 1 -b 3 -n 30 -w 30 -t 20
+	count examples/ratelimit_nonsense bash -c '! "$d/ratelimit" -r 0 && ! "$d/ratelimit" -n && ! "$d/ratelimit" -w 1x && ! "$d/ratelimit" x'
 	count examples/wordfreq_missing_file bash -c "! $d/wordfreq $d/nofile"
 	rm -rf "$d"
 	finish
@@ -263,6 +290,9 @@ installation() {
 	count install/install "${make[@]}" install DESTDIR="$d/root" PREFIX=/opt/rt0
 	count install/rt0_run "$p/bin/rt0" run "$d/prog.c"
 	count install/rt0_run_pure "$p/bin/rt0" run -pure "$d/prog.c"
+	printf '#include <poll.h>\n#include <rt0.h>\nstatic int n;\nstatic void f(void *a) { (void)a; poll(0, 0, 50); n++; }\nint main(void) { rt0_gomaxprocs(1); for (int i = 0; i < 100; i++) rt0_go(f, 0); poll(0, 0, 3000); return n != 100; }\n' >"$d/posix.c"
+	count install/rt0_run_posix "$p/bin/rt0" run -posix "$d/posix.c"
+	count install/pkg_config_posix sh -c "cc -o '$d/pp' '$d/posix.c' \$(PKG_CONFIG_PATH='$p/lib/pkgconfig' pkg-config --define-prefix --cflags --libs rt0-posix rt0) && LD_LIBRARY_PATH='$p/lib' '$d/pp'"
 	export PKG_CONFIG_PATH=$p/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR='' LD_LIBRARY_PATH=$p/lib
 	count install/pkg_config sh -c "cc -o '$d/pc' '$d/prog.c' \$(pkg-config --define-prefix --cflags --libs rt0) && '$d/pc'"
 	count install/pkg_config_static sh -c "cc -static -o '$d/pcs' '$d/prog.c' \$(pkg-config --define-prefix --static --cflags --libs rt0) && '$d/pcs'"
@@ -328,6 +358,12 @@ servers() {
 	count servers/postgres_socket with 0 postgres '[[ $(psql "$RT0_POSTGRES_SOCKET" -Atc "select 6 * 7") == 42 ]]'
 	count servers/nginx with 0 nginx 'a=${RT0_NGINX#http://}; exec 3<>"/dev/tcp/${a/://}"
 		printf "GET /big.bin HTTP/1.0\r\n\r\n" >&3; [[ $(tail -c 1048576 <&3 | od -An -v -tu1 -w251 | sort -u | wc -l) == 2 ]]'
+	# Other people's libraries, on goroutines.
+	for s in redis:hiredis postgres:pq curl:curl; do
+		"$PWD/build/gcc-d0/bin/rt0" build -posix -I/usr/include/postgresql -o "$d/client" "tests/servers/${s%:*}.c" "-l${s#*:}"
+		c=${s%:*}
+		count "servers/$c-goroutines" tests/servers.sh "${c/curl/nginx}" -- "$d/client"
+	done
 	for s in TERM INT HUP; do
 		count servers/nothing_left_after_$s ended $s
 	done
@@ -349,6 +385,7 @@ step panic tests/panic.sh build/gcc-d0
 step asm tests/asm.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
+step churn tests/churn.sh build/gcc-d0 gcc
 step servers servers
 step bench-net env GO= RUNS=1 SECS=1 IDLE_CONNS=1000 bench/run.sh echo_1 echo_100 idle_conn http_hello redis
 step clang config CC=clang

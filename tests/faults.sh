@@ -34,7 +34,7 @@ right() {
 	case $1:$status:$nl$text$nl in
 	hello:0:*"${nl}done${nl}"*) ;;
 	work:0:*"${nl}done${nl}"*) ;;
-	sockets:0:*"${nl}done${nl}"*) ;;
+	sockets:0:*"${nl}done${nl}"* | children:0:*"${nl}done${nl}"*) ;;
 	library:0:*"${nl}done${nl}"*) ;;
 	deadlock:2:*"${nl}fatal error: all goroutines are asleep - deadlock!"*) ;;
 	panic:2:*"${nl}panic: boom"*) ;;
@@ -105,7 +105,7 @@ unset GODEBUG GOGC GOMEMLIMIT
 "$build/bin/rt0" build -lib -o "$out/library" tests/faults/library.c || exit 1
 
 ulimit -c 0 # aborts are part of it
-ends="hello work sockets deadlock panic nil overflow"
+ends="hello work sockets children deadlock panic nil overflow"
 all pure "$ends" >"$out/pure.log" 2>&1 &
 all hosted "$ends library" >"$out/hosted.log" 2>&1
 wait

@@ -54,6 +54,7 @@ struct args {
 
 struct job {
 	enum mode mode;
+	bool posix;       // librt0_posix, too
 	bool show;        // print the compiler's command line
 	bool nolink;      // -c, -S, -E
 	bool shared;      // -shared: a plugin
@@ -62,7 +63,7 @@ struct job {
 	struct args flags, inputs;
 };
 
-static char *include, *lib, *mainobj, *pureobj;
+static char *include, *lib, *posixlib, *mainobj, *pureobj;
 
 static _Noreturn void die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static _Noreturn void misused(const char *command, const char *fmt, ...)
@@ -328,6 +329,7 @@ locate(void)
 		char *archive = strf("%s/%slibrt0.a", exe, libdirs[i]);
 		if (exists(archive)) {
 			lib = archive;
+			posixlib = strf("%s/%slibrt0_posix.a", exe, libdirs[i]);
 			const char *sub = i == 0 ? "" : "rt0/";
 			mainobj = strf("%s/%s%srt0_main.o", exe, libdirs[i], sub);
 			pureobj = strf("%s/%s%srt0_pure.o", exe, libdirs[i], sub);
@@ -397,6 +399,10 @@ parse(struct job *j, const char *command, int argc, char **argv)
 			j->mode = a[1] == 'p' ? PURE : LIBRARY;
 			continue;
 		}
+		if (strcmp(a, "-posix") == 0) {
+			j->posix = true;
+			continue;
+		}
 		if (strcmp(a, "-show") == 0) {
 			j->show = true;
 			continue;
@@ -422,6 +428,8 @@ parse(struct job *j, const char *command, int argc, char **argv)
 	pushall(&j->inputs, &linkflags);
 	if (j->mode == PURE && notpure)
 		misused(command, "-pure makes a static program at a fixed address: no %s", notpure);
+	if (j->posix && (j->mode == PURE || j->shared))
+		misused(command, "-posix is for programs with a libc; a plugin has its host's");
 	if (!j->name)
 		misused(command, "no source files");
 	return i;
@@ -455,8 +463,14 @@ commandline(const struct job *j)
 		pushwords(&a, LDFLAGS_HOSTED);
 		push(&a, mainobj);
 	}
-	if (j->mode == HOSTED)
+	// All of librt0_posix: libraries call what the program itself does not.
+	bool whole = j->mode == HOSTED || j->posix;
+	if (whole)
 		push(&a, WHOLE);
+	if (j->posix)
+		push(&a, posixlib);
+	if (whole && j->mode != HOSTED)
+		push(&a, NOT_WHOLE);
 	push(&a, lib);
 	if (j->mode == HOSTED)
 		push(&a, NOT_WHOLE);
@@ -629,6 +643,7 @@ env(void)
 	line("RT0_CC", compiler());
 	line("RT0_INCLUDE", include);
 	line("RT0_LIB", lib);
+	line("RT0_POSIX", posixlib);
 	line("RT0_MAIN", mainobj);
 	line("RT0_PURE", pureobj);
 	line("RT0_CFLAGS",
@@ -636,6 +651,7 @@ env(void)
 	line("RT0_LDFLAGS",
 	    strf("%s %s " WHOLE " %s " NOT_WHOLE " %s", LDFLAGS_HOSTED, mainobj, lib, LIBS_HOSTED));
 	line("RT0_LIB_LDFLAGS", strf("%s %s", lib, LIBS_HOSTED));
+	line("RT0_POSIX_LDFLAGS", strf(WHOLE " %s " NOT_WHOLE, posixlib));
 	line("RT0_PURE_CFLAGS", strf("%s -I%s", CFLAGS_ALL " " CFLAGS_PURE, include));
 	line("RT0_PURE_LDFLAGS", strf("%s %s %s", LDFLAGS_PURE, pureobj, lib));
 	return 0;
@@ -657,7 +673,7 @@ static const struct command {
 	const char *name, *help;
 } commands[] = {
     {"run",
-	"usage: rt0 run [-pure] [-show] [flags] SOURCE... [--] [arguments]\n"
+	"usage: rt0 run [-pure] [-posix] [-show] [flags] SOURCE... [--] [arguments]\n"
 	"\n"
 	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
 	"when the program has started, and becomes the program: its exit status and signals are\n"
@@ -665,6 +681,7 @@ static const struct command {
 	"argument looks like one.\n"
 	"\n"
 	"    -pure   no libc: a static program on the runtime alone\n"
+	"    -posix  read, poll, connect, sleep... of C libraries wait as goroutines (docs/posix.md)\n"
 	"    -show   print the compiler's command line\n"
 	"\n"
 	"Other flags before the first source go to the compiler: -O0 -DNAME -Wall -lm ...\n"
@@ -672,7 +689,7 @@ static const struct command {
 	"\n"
 	"    rt0 run examples/wordfreq.c -j 4 /usr/share/common-licenses\n"},
     {"build",
-	"usage: rt0 build [-pure|-lib] [-show] [-o FILE] [flags] SOURCE...\n"
+	"usage: rt0 build [-pure|-lib] [-posix] [-show] [-o FILE] [flags] SOURCE...\n"
 	"\n"
 	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) and links them with the runtime. An\n"
 	"ordinary main(int, char **) runs as goroutine 1. NAME.s is Go's assembly language: C calls\n"
@@ -681,6 +698,7 @@ static const struct command {
 	"    -o FILE   what to write; else the first source's name without its suffix\n"
 	"    -pure     no libc: a static program on the runtime alone\n"
 	"    -lib      main stays the program's own, which calls rt0_start when it wants to\n"
+	"    -posix    read, poll, connect, sleep... of C libraries wait as goroutines (docs/posix.md)\n"
 	"    -shared   a plugin, for rt0_plugin_open: the runtime is the host's (add -fPIC)\n"
 	"    -show     print the compiler's command line\n"
 	"\n"
@@ -718,8 +736,8 @@ static const struct command {
 	"\n"
 	"Prints lines NAME=\"value\" that a shell can eval: RT0_VERSION, RT0_OS, RT0_ARCH, "
 	"RT0_CC,\n"
-	"RT0_INCLUDE, RT0_LIB, RT0_MAIN, RT0_PURE, RT0_CFLAGS, RT0_LDFLAGS (hosted),\n"
-	"RT0_LIB_LDFLAGS, RT0_PURE_CFLAGS and RT0_PURE_LDFLAGS, for builds that do not use rt0 "
+	"RT0_INCLUDE, RT0_LIB, RT0_POSIX, RT0_MAIN, RT0_PURE, RT0_CFLAGS, RT0_LDFLAGS (hosted),\n"
+	"RT0_LIB_LDFLAGS, RT0_POSIX_LDFLAGS, RT0_PURE_CFLAGS and RT0_PURE_LDFLAGS, for builds that do not use rt0 "
 	"build.\n"},
     {"version", "usage: rt0 version\n\nPrints `rt0 version rt0-VERSION OS/ARCH`.\n"},
     {"help", "usage: rt0 help [COMMAND]\n\nPrints the list of commands, or how one is used.\n"},

@@ -112,8 +112,8 @@ typedef struct rt0_case {
 } rt0_case;
 enum rt0_case_dir { RT0_CASE_SEND = 1, RT0_CASE_RECV = 2 };
 
-// rt0_select makes one of the n cases, at most 65536, which are not to be changed meanwhile. If several are ready, each
-// of them is as likely as the others. n = 0 waits for the deadline only.
+// rt0_select makes one of the n cases, at most 65536, which are not to be changed meanwhile. If several are ready,
+// each of them is as likely as the others. n = 0 waits for the deadline only.
 // Units    deadline: absolute ns of rt0_nanotime(); RT0_NEVER waits for ever; 0 only tries, and then the answer holds
 //          for one moment: at that, no case was ready.
 // Returns  the index of the case; -ETIMEDOUT: none was made.

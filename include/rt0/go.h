@@ -78,6 +78,25 @@ chan_try_recv(chan *c, void *elem)
 	return rt0_chan_try_recv(c, elem);
 }
 
+static inline int
+chan_send_until(chan *c, const void *elem, int64_t deadline)
+{
+	return rt0_chan_send_until(c, elem, deadline);
+}
+
+static inline int
+chan_recv_until(chan *c, void *elem, int64_t deadline)
+{
+	return rt0_chan_recv_until(c, elem, deadline);
+}
+
+// switch (chan_select(case_recv(c, &v, &ok), case_send(d, &x))) { case 0: ... } (select, send and recv are the libc's.)
+#define chan_select(...) RT0_SELECT(__VA_ARGS__)
+#define chan_try_select(...) RT0_TRY_SELECT(__VA_ARGS__)
+#define chan_select_until(deadline, ...) RT0_SELECT_UNTIL((deadline), __VA_ARGS__)
+#define case_recv(...) RT0_RECV(__VA_ARGS__)
+#define case_send(c, elem) RT0_SEND((c), (elem))
+
 static inline void
 chan_close(chan *c)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// rt0/net.h: TCP, UDP and Unix sockets by address. Read, write, close and deadlines are rt0/io.h's,
+// rt0/net.h: TCP, UDP and Unix sockets by address or name. Read, write, close and deadlines are rt0/io.h's,
 // which this includes; include it yourself; rt0.h does not.
 //
 // What that file says of results, blocking and context holds here, too.
 #ifndef RT0_NET_H
 #define RT0_NET_H
 
+#include "context.h"
 #include "io.h"
 
 #ifdef __cplusplus
@@ -45,6 +46,23 @@ RT0_API char *rt0_addr_format(const rt0_addr *addr, char *buf, size_t n);
 RT0_API int rt0_addr_port(const rt0_addr *addr);
 RT0_API int rt0_addr_set_port(rt0_addr *addr, int port);
 
+// ---- Names ------------------------------------------------------------------------------------
+
+// rt0_lookup finds the addresses of host, as the libc's getaddrinfo does (names, /etc/hosts, the name servers), in
+// the order in which they should be tried, with the port of service: a number, or a name as "http"; NULL: 0. A host
+// that is a number is taken as it is; NULL: none (as ":80"). flags: RT0_V4ONLY, RT0_V6ONLY or 0. rt0_lookup_ctx goes on
+// until ctx ends. A program without a libc has /etc/hosts and /etc/services only.
+//   At most 16 questions are asked at one time, each on a thread that waits; others wait for their turn. A libc's
+// resolver cannot be interrupted: at a deadline only the caller is let go.
+// Returns  how many are stored, from 1 to n (of 32 at most); -ENXIO: no such host, or it has no such addresses;
+//          -EAGAIN: the name servers do not answer, perhaps later; -EREMOTEIO: they refuse; -EINVAL: not a host, no such
+//          service, flags, n < 1; -ETIMEDOUT; -ENOTSUP: not in /etc/hosts, and there is no libc; what rt0_context_err says.
+//          rt0_lookup_error gives the text of these; NULL: another error.
+// Blocks   the goroutine.
+RT0_API int rt0_lookup(const char *host, const char *service, int flags, int64_t deadline, rt0_addr *addrs, int n);
+RT0_API int rt0_lookup_ctx(const char *host, const char *service, int flags, rt0_context *ctx, rt0_addr *addrs, int n);
+RT0_API const char *rt0_lookup_error(int err);
+
 // ---- Connections -----------------------------------------------------------------------------
 
 enum {
@@ -54,11 +72,13 @@ enum {
 	RT0_SEQPACKET = 8,  // Unix: a connection of messages
 };
 
-// rt0_listen listens on addr; rt0_listen_addr on an address that was parsed. ":80", "0.0.0.0:80" and "[::]:80" listen
+// rt0_listen listens on addr, a text as rt0_addr_parse's or with a name ("localhost:http", of whose addresses it
+// takes one, of IPv4 if there is one); rt0_listen_addr on an address that was parsed. ":80", "0.0.0.0:80" and "[::]:80" listen
 // for IPv4 and IPv6; port 0 is a free one (rt0_local_addr). The backlog is the system's somaxconn. A Unix
 // socket's file must not exist; rt0_fd_close removes it.
-// Returns  0 with the handle in *out; -EINVAL: the address (rt0_addr_parse tells why) or flags; -EADDRINUSE...
-// Blocks   nobody.
+// Returns  0 with the handle in *out; -EINVAL: the address (rt0_addr_parse tells why) or flags; -EADDRINUSE...; with
+//          a name what rt0_lookup says.
+// Blocks   the goroutine while it looks up a name; else nobody.
 RT0_API int rt0_listen(const char *addr, int flags, rt0_fd **out);
 RT0_API int rt0_listen_addr(const rt0_addr *addr, int flags, rt0_fd **out);
 
@@ -72,11 +92,15 @@ RT0_API int rt0_listen_addr(const rt0_addr *addr, int flags, rt0_fd **out);
 RT0_API int rt0_accept(rt0_fd *listener, rt0_fd **out, rt0_addr *peer);
 RT0_API void rt0_set_accept_trouble(void (*fn)(rt0_fd *listener, int err, int64_t delay_ns));
 
-// rt0_dial connects to addr, by the deadline at the latest. TCP: no-delay on; keep-alive after 15 s, every
-// 15 s, 9 times.
+// rt0_dial connects to addr, by the deadline at the latest; rt0_dial_ctx until ctx ends. TCP: no-delay on; keep-alive after
+// 15 s, every 15 s, 9 times. addr is a text as rt0_addr_parse's or with a name, "example.org:80", "localhost:http".
+// If that has several addresses, they are tried in the order of rt0_lookup, but the families in turn: the next when one
+// has failed, and else after 250 ms, beside the others. The first connection is taken (RFC 8305, happy eyeballs).
 // Units    deadline: absolute ns of rt0_nanotime(); INT64_MAX: as long as the system tries.
-// Returns  0 with the handle in *out; -EINVAL as rt0_listen; -ETIMEDOUT; -ECONNREFUSED...
+// Returns  0 with the handle in *out; -EINVAL as rt0_listen; -ETIMEDOUT; -ECONNREFUSED...: of several addresses the first
+//          error; what rt0_lookup or rt0_context_err says.
 RT0_API int rt0_dial(const char *addr, int64_t deadline, rt0_fd **out);
+RT0_API int rt0_dial_ctx(const char *addr, rt0_context *ctx, rt0_fd **out);
 RT0_API int rt0_dial_addr(const rt0_addr *addr, int flags, int64_t deadline, rt0_fd **out);
 
 // rt0_socketpair makes two Unix sockets that are connected: of bytes, or with RT0_SEQPACKET of messages.

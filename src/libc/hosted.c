@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../runtime.h"
 #include "alone.h"
@@ -96,7 +97,13 @@ enum { SIGCANCEL = 32 };
 enum { SIGCANCEL = 33 }; // musl
 #endif
 
-static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL};
+static char **
+hostenviron(void)
+{
+	return environ;
+}
+
+static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL, hostenviron};
 
 int
 rt0_plugin_open(const char *path, void **handle)
@@ -210,6 +217,7 @@ rt0_start(int argc, char **argv)
 		pthread_mutex_unlock(&startlock);
 		return -EEXIST;
 	}
+	runtime_attachposix();
 	lib.argc = argv == NULL ? 0 : argc;
 	lib.argv = argv == NULL ? none : argv;
 	atomic_storerlx(&lib.ready, 0);
@@ -221,6 +229,7 @@ rt0_start(int argc, char **argv)
 	sigset_t all;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &hostmask);
+	memcpy(&runtime_hostmask, &hostmask, sizeof runtime_hostmask); // as the kernel has it, in both libcs
 	pthread_attr_t attr;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, G0STACK);

@@ -436,19 +436,6 @@ rt0_fd_sysfd(rt0_fd *h)
 	return sysfd;
 }
 
-// A listener's write deadline is accept's own, to wait by (sock.c); one that is over ends that, too.
-static int
-fdsetdeadline(struct fd *fd, int64_t deadline, int mode)
-{
-	if (fd->listener) {
-		if (mode == POLLWRITE)
-			return 0;
-		mode = deadline <= rt0_nanotime() ? POLLREAD + POLLWRITE : POLLREAD;
-	}
-	runtime_poll_set_deadline(fd->pd, deadline, mode);
-	return 0;
-}
-
 static int
 setdeadline(rt0_fd *h, int64_t deadline, int mode)
 {
@@ -457,10 +444,14 @@ setdeadline(rt0_fd *h, int64_t deadline, int mode)
 	struct fd *fd = runtime_fdincref(h, &err);
 	if (fd == NULL)
 		return err;
-	if (fd->pd == NULL)
-		err = -ENOTSUP;
-	else
-		err = fdsetdeadline(fd, deadline, mode);
+	err = -ENOTSUP;
+	if (fd->pd != NULL) {
+		err = 0;
+		runtime_poll_set_deadline(fd->pd, deadline, mode);
+		// A listener's write deadline is accept's own, to wait by: sock.c, backoff, whom this wakes to look.
+		if (fd->listener)
+			runtime_poll_set_deadline(fd->pd, 0, POLLWRITE);
+	}
 	runtime_fddecref(fd);
 	return err;
 }

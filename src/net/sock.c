@@ -9,6 +9,7 @@
 // Accept in trouble (EMFILE and its kin): the connection stays in the backlog and makes no further edge, so
 // accept itself comes back: after 5 ms, 10 ms... 1 s, with the read lock held, so that only one of many who
 // accept does. It waits in the polldesc for writing, which a listener never is, so that close ends it.
+#include "lookup.h"
 #include "sockaddr.h"
 
 enum { BACKOFFMIN_MS = 5, BACKOFFMAX_MS = 1000, KEEPALIVE_S = 15, KEEPALIVEPROBES = 9 };
@@ -223,14 +224,6 @@ fail:
 	return (int)err;
 }
 
-int
-rt0_listen(const char *text, int flags, rt0_fd **out)
-{
-	rt0_addr addr;
-	int err = rt0_addr_parse(text, &addr, NULL);
-	return err < 0 ? err : rt0_listen_addr(&addr, flags, out);
-}
-
 // ---- accept ----
 
 static void (*accepttrouble)(rt0_fd *, int, int64_t); // atomic
@@ -261,7 +254,10 @@ trouble(struct fd *fd, rt0_fd *h, int err, int64_t delay)
 	    err == -EMFILE ? "too many open files (ulimit -n)" : err == -ENFILE ? "too many open files in the system" : "no memory in the kernel");
 }
 
-// backoff waits for delay; -ECANCELED: closed meanwhile. A read deadline that is over ends the wait, too.
+// backoff waits for delay; -ECANCELED: closed meanwhile; -ETIMEDOUT: the read deadline is over.
+//
+// It waits for the listener's write deadline, which nobody else uses. Who sets the read deadline makes that
+// one be over, after that: so either we see the new one when we look for the second time, or our wait ends.
 static int
 backoff(struct fd *fd, int64_t delay)
 {
@@ -269,12 +265,16 @@ backoff(struct fd *fd, int64_t delay)
 		rt0_sleep(delay);
 		return 0;
 	}
-	int err;
-	runtime_poll_set_deadline(fd->pd, rt0_nanotime() + delay, POLLWRITE);
-	while ((err = runtime_poll_wait(fd->pd, POLLWRITE)) == POLL_OK)
-		;
-	runtime_poll_set_deadline(fd->pd, INT64_MAX, POLLWRITE);
-	return err == POLL_CLOSING ? -ECANCELED : 0;
+	for (int64_t end = rt0_nanotime() + delay;;) {
+		int64_t d = runtime_poll_deadline(fd->pd), now = rt0_nanotime();
+		if (d <= now)
+			return -ETIMEDOUT;
+		if (end <= now)
+			return 0;
+		runtime_poll_set_deadline(fd->pd, d < end ? d : end, POLLWRITE);
+		if (runtime_poll_deadline(fd->pd) == d && runtime_poll_wait(fd->pd, POLLWRITE) == POLL_CLOSING)
+			return -ECANCELED;
+	}
 }
 
 // gone is whether accept's error is that of a connection which has ended while it waited.
@@ -360,9 +360,10 @@ selfconnected(int s, const rt0_addr *peer)
 	return __builtin_memcmp(&me.sa, &peer->sa, len) == 0;
 }
 
-// connect connects the socket s, which becomes a handle: then *out is set, also if it fails after that.
+// connect connects the socket s, which becomes a handle: then *out is set, also if it fails after that. d: NULL, or
+// by which others can end it.
 static int
-connect(int s, const rt0_addr *to, const struct fd *like, int64_t deadline, rt0_fd **out)
+connect(int s, const rt0_addr *to, const struct fd *like, int64_t deadline, struct dialing *d, rt0_fd **out)
 {
 	long r;
 	for (int64_t nap = MS;;) {
@@ -370,7 +371,7 @@ connect(int s, const rt0_addr *to, const struct fd *like, int64_t deadline, rt0_
 		if (r != -EAGAIN)
 			break;
 		// A Unix socket whose backlog is full; nothing tells when it is not.
-		if (rt0_nanotime() >= deadline)
+		if (rt0_nanotime() >= deadline || (d != NULL && atomic_load(&d->cancelled)))
 			return -ETIMEDOUT;
 		rt0_sleep_until(rt0_nanotime() + nap < deadline ? rt0_nanotime() + nap : deadline);
 		nap = nap < 50 * MS ? nap * 2 : nap;
@@ -387,6 +388,11 @@ connect(int s, const rt0_addr *to, const struct fd *like, int64_t deadline, rt0_
 	bool wait = r < 0 && r != -EISCONN;
 	if (wait)
 		runtime_poll_set_deadline(fd->pd, deadline, POLLWRITE);
+	if (wait && d != NULL) {
+		atomic_store(&d->fd, h); // see struct dialing
+		if (atomic_load(&d->cancelled))
+			runtime_poll_set_deadline(fd->pd, 1, POLLWRITE);
+	}
 	while (wait) {
 		err = runtime_pollerr(runtime_poll_wait(fd->pd, POLLWRITE));
 		if (err < 0)
@@ -416,10 +422,25 @@ connect(int s, const rt0_addr *to, const struct fd *like, int64_t deadline, rt0_
 	return err;
 }
 
+void
+runtime_dialcancel(struct dialing *d)
+{
+	atomic_store(&d->cancelled, 1);
+	rt0_fd *fd = atomic_load(&d->fd);
+	if (fd != NULL)
+		rt0_fd_set_deadline(fd, 0);
+}
+
 int
 rt0_dial_addr(const rt0_addr *addr, int flags, int64_t deadline, rt0_fd **out)
 {
 	FOREIGN(sockcall_g, OPDIAL, (uintptr_t)addr, (uintptr_t)flags, (uintptr_t)deadline, (uintptr_t)out);
+	return runtime_dialaddr(addr, flags, deadline, NULL, out);
+}
+
+int
+runtime_dialaddr(const rt0_addr *addr, int flags, int64_t deadline, struct dialing *d, rt0_fd **out)
+{
 	if (flags & ~(RT0_V4ONLY | RT0_V6ONLY | RT0_SEQPACKET))
 		return -EINVAL;
 	bool packets = (flags & RT0_SEQPACKET) != 0;
@@ -433,7 +454,7 @@ rt0_dial_addr(const rt0_addr *addr, int flags, int64_t deadline, rt0_fd **out)
 		if (s < 0)
 			return s;
 		rt0_fd *h = NULL;
-		err = connect(s, &to, &like, deadline, &h);
+		err = connect(s, &to, &like, deadline, d, &h);
 		if (err == 0 && (like.family == AF_UNIX || !selfconnected(s, &to))) {
 			*out = h;
 			return 0;
@@ -447,14 +468,6 @@ rt0_dial_addr(const rt0_addr *addr, int flags, int64_t deadline, rt0_fd **out)
 		err = -ECONNREFUSED;
 	}
 	return err;
-}
-
-int
-rt0_dial(const char *text, int64_t deadline, rt0_fd **out)
-{
-	rt0_addr addr;
-	int err = rt0_addr_parse(text, &addr, NULL);
-	return err < 0 ? err : rt0_dial_addr(&addr, 0, deadline, out);
 }
 
 int

@@ -16,6 +16,7 @@ struct iovec_any {
 // builds: GODEBUG=failsys=NAME:n in env.c). Results are the kernel's: negative errno on error. ----
 long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f);
 long runtime_sys(long nr, long a, long b, long c, long d, long e, long f); // with the fault counter
+bool runtime_failsys(long nr); // counts a use of nr that is made elsewhere; true: it is to fail
 
 // ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
 // States of a range: reserved (address space only) -> prepared (sysMap) -> ready.
@@ -93,6 +94,28 @@ bool runtime_isforkchild(void);
 uint64_t runtime_sigblock(void); // blocks all that the libc does not reserve; the old mask
 void runtime_sigrestore(uint64_t mask);
 
+uint64_t runtime_startmask(void); // the mask that the program was started with (library mode: rt0_start's caller)
+extern uint64_t runtime_hostmask; // library mode: that of rt0_start's caller
+
+// ---- child processes (spawn_linux.c) ----
+struct spawn {
+	char *const *paths; // what to try, ends with NULL
+	char *const *argv, *const *envp;
+	const char *dir;    // NULL: ours
+	int32_t fd[3];      // what its 0, 1 and 2 are; < 0: ours
+	bool errtoout, group;
+	// spawn's own:
+	uint64_t mask;
+	long err; // written by the child
+};
+// spawn starts a child and returns, when it runs its program, its pid, and in *pidfd a descriptor of it, close on exec.
+// A negative errno: there is no child. On a goroutine; blocks the thread, with the processor given to others.
+long runtime_spawn(struct spawn *s, int32_t *pidfd);
+// waitpidfd waits for the child's end, in the thread. 0 and the status (< 0: minus a signal), or -errno.
+int runtime_waitpidfd(int32_t pidfd, int *status);
+// killprocess: to the process, or to the group pid, which is one while the process pid has not been waited for.
+int runtime_killprocess(int32_t pidfd, int32_t pid, bool group, int sig);
+
 // ---- what a libc provides when there is one; the core asks for it by weak reference ----
 // (libc/hosted.c). All are NULL or absent in a pure program.
 struct hostedops {
@@ -100,6 +123,7 @@ struct hostedops {
 	void *(*dlopen)(const char *path, const char **err);
 	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno
 	int32_t sigcancel; // the signal by which the libc cancels a thread
+	char **(*environ)(void); // the environment as the program has it now
 };
 extern const struct hostedops *runtime_hosted; // NULL: pure
 #endif

@@ -198,6 +198,8 @@ runtime_main(void *arg)
 	atomic_storerel(&sched.mainstarted, true); // newproc may start threads from here on
 	if (debug.schedtrace > 0)
 		runtime_grow();
+	if (sched.grown) // restarted; timers may be set, whose goroutines need sysmon
+		runtime_startsysmon();
 	runtime_lockOSThread();
 	if (getg()->m != &runtime_m0)
 		runtime_throw("runtime.main not on m0");

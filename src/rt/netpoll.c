@@ -45,12 +45,13 @@ enum { pollClosing = 1, pollExpiredReadDeadline = 2, pollExpiredWriteDeadline = 
 enum { FDSEQBITS = 16, POLLBLOCK = 4096 };
 
 struct polldesc {
-	struct polldesc *link; // pollcache.lock
+	struct polldesc *link, *nextblock; // pollcache.lock
 	uintptr_t rg, wg;      // atomic: see above
 	uint32_t info;         // atomic; lock writes
 	uint16_t fdseq;        // atomic: goes up when pd is freed
 	uint8_t hup;           // atomic: an event told of an end or of urgent data; cleared by poll_open
 	bool armed;            // lock: timer was started with this seq, and has not called
+	bool watched;          // from poll_open to poll_close; read by pollforked
 	int32_t fd;            // constant while open
 	struct mutex lock;
 	// lock:
@@ -63,6 +64,7 @@ struct polldesc {
 static struct {
 	struct mutex lock; // a leaf
 	struct polldesc *first; // lock: last in, first out; what is here is never given back to the kernel
+	struct polldesc *blocks; // lock: the first of each POLLBLOCK, by nextblock
 } pollcache;
 
 static struct polldesc *
@@ -88,6 +90,8 @@ pollcachealloc(void)
 		runtime_lock(&pollcache.lock);
 		block[n - 1].link = pollcache.first;
 		pollcache.first = block;
+		block->nextblock = pollcache.blocks;
+		pollcache.blocks = block;
 		runtime_unlock(&pollcache.lock);
 	}
 }
@@ -220,8 +224,21 @@ runtime_poll_open(int fd, struct polldesc **out)
 		pollcachefree(pd);
 		return err;
 	}
+	pd->watched = true;
 	*out = pd;
 	return 0;
+}
+
+// pollforked has the child's kernel watch what the parent had watched: a server opens its sockets, and becomes a
+// daemon. One thread, before it has started goroutines. A new watch tells anew what is ready. What has been
+// closed behind our back meanwhile fails, and nobody waits for it.
+void
+runtime_pollforked(void)
+{
+	for (struct polldesc *block = pollcache.blocks; block != NULL; block = block->nextblock)
+		for (size_t i = 0; i < POLLBLOCK / sizeof *block; i++)
+			if (block[i].watched)
+				runtime_netpollopen(block[i].fd, &block[i]);
 }
 
 // poll_close ends the watch. After poll_unblock, when all who waited have left.
@@ -233,6 +250,7 @@ runtime_poll_close(struct polldesc *pd)
 	if (atomic_load(&pd->rg) > pdReady || atomic_load(&pd->wg) > pdReady)
 		runtime_throw("runtime: blocked goroutine on closing polldesc");
 	runtime_netpollclose(pd->fd);
+	pd->watched = false;
 	pollcachefree(pd);
 }
 
@@ -362,6 +380,15 @@ runtime_poll_set_deadline(struct polldesc *pd, int64_t d, int mode)
 	runtime_unlock(&pd->lock);
 	netpollgoready(rg);
 	netpollgoready(wg);
+}
+
+int64_t
+runtime_poll_deadline(struct polldesc *pd)
+{
+	runtime_lock(&pd->lock);
+	int64_t d = pd->rd == 0 ? INT64_MAX : pd->rd < 0 ? 0 : pd->rd;
+	runtime_unlock(&pd->lock);
+	return d;
 }
 
 // poll_unblock fails all who wait, and all who will.

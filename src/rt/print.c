@@ -32,6 +32,8 @@ struct out {
 	size_t total;                                   // made so far, whether it fitted or not
 	long (*write)(int fd, const void *p, size_t n); // NULL: what does not fit is only counted
 	int fd;
+	long (*writeto)(void *to, const void *p, size_t n); // instead of write, if not NULL
+	void *to;
 	long err; // the first error of write, 0 or negative
 };
 
@@ -100,8 +102,8 @@ runtime_printunlock(void)
 static void
 flush(struct out *o)
 {
-	if (o->write != NULL && o->n > 0) {
-		long r = o->err == 0 ? o->write(o->fd, o->buf, o->n) : 0;
+	if ((o->write != NULL || o->writeto != NULL) && o->n > 0) {
+		long r = o->err != 0 ? 0 : o->writeto != NULL ? o->writeto(o->to, o->buf, o->n) : o->write(o->fd, o->buf, o->n);
 		if (r < 0)
 			o->err = r;
 		o->n = 0;
@@ -600,6 +602,17 @@ runtime_snprintf(char *buf, size_t n, const char *fmt, ...)
 	int r = runtime_vsnprintf(buf, n, fmt, ap);
 	__builtin_va_end(ap);
 	return r;
+}
+
+// vprintto gives its output to write in pieces, and returns how much that was; an error of write is write's to keep.
+long
+runtime_vprintto(long (*write)(void *to, const void *p, size_t n), void *to, const char *fmt, __builtin_va_list ap)
+{
+	char buf[PRINTBUF];
+	struct out o = {.buf = buf, .cap = sizeof buf, .writeto = write, .to = to};
+	vformat(&o, fmt, ap);
+	flush(&o);
+	return (long)o.total;
 }
 
 int

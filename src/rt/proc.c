@@ -235,6 +235,7 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	*gpp = NULL;
 	if ((until == INT64_MAX && atomic_load(&sched.npollwait) == 0) || atomic_loadrlx(&sched.stopping))
 		return false;
+	runtime_netpollinit(); // a child of fork may have none yet
 	// Exchange: one at a time, and a full fence for the Dekker in timer.c.
 	if (atomic_loadrlx(&sched.lastpoll) == 0 || atomic_xchg(&sched.lastpoll, 0) == 0) {
 		int64_t other = atomic_load(&sched.polluntil);
@@ -295,6 +296,8 @@ top:;
 		goto top;
 	}
 	struct g *gp;
+	if (unlikely(atomic_loadrlx(&mp->nhome) != 0) && (gp = runtime_takehome(mp)) != NULL)
+		return gp;
 	int64_t until = runtime_timernext(pp);
 	if (until != INT64_MAX)
 		until = runtime_checktimers(pp, runtime_nanotime());
@@ -424,7 +427,7 @@ runtime_schedule(void)
 		struct g *gp = NULL;
 		if (unlikely(--pp->timerticks < 0))
 			runtime_looktimers(pp);
-		if (likely(!atomic_loadrlx(&sched.gcwaiting) && !globalturn(pp)))
+		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&mp->nhome)) == 0 && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
 			gp = findrunnable(&inherittime);
@@ -449,7 +452,7 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
+	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif

@@ -446,6 +446,9 @@ int64_t
 runtime_checktimers(struct p *pp, int64_t now)
 {
 	int64_t next;
+	// rt0_stop has found no goroutine, and none may be started: what is due waits for the next rt0_start.
+	if (unlikely(atomic_loadrlx(&sched.stopping)))
+		return INT64_MAX;
 	while ((next = runtime_timernext(pp)) <= now) {
 		struct timers *ts = pp->timers;
 		struct due d;
@@ -527,27 +530,4 @@ runtime_timersarmed(void)
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++)
 		n += runtime_timerslen(runtime_pat(i));
 	return n;
-}
-
-void
-runtime_droptimers(void)
-{
-	for (int32_t i = 0; i < sched.gomaxprocs; i++) {
-		struct timers *ts = allp[i]->timers;
-		int l;
-		int64_t start;
-		if (ts == NULL)
-			continue;
-		for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
-			uint32_t i = s->head;
-			emptied(ts, s);
-			for (uint32_t after; i != 0; i = after) {
-				after = cellof(ts, i)->next;
-				cellof(ts, i)->t->ts = NULL;
-				freecell(ts, i);
-			}
-		}
-		ts->n = 0;
-		ts->next = INT64_MAX;
-	}
 }

@@ -148,7 +148,7 @@ isbad(const struct rt0_case *cs)
 	       ((int)(cs->size != 0) & (int)(cs->size != cs->chan->elemsize));
 }
 
-// look lists the cases that seem ready, and returns how many. *bad, if it is not NULL: there is a case that is a mistake.
+// look lists the cases that seem ready, and returns how many. *bad, if it is not NULL, is set if a case is a mistake.
 static inline __attribute__((always_inline)) uint32_t
 look(const struct rt0_case *cases, uint32_t n, uint16_t *ready, bool *bad)
 {
@@ -288,7 +288,7 @@ attempt(const struct rt0_case *cases, uint32_t n, uint16_t *ready)
 	return i;
 }
 
-// park waits on all channels, which are locked, until a peer or t, if it is not NULL, wakes us. Returns as attempt.
+// park waits on all channels, which are locked, until a peer or t (NULL: none) wakes us. Returns as attempt.
 static inline __attribute__((always_inline)) int
 park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, enum waitreason reason, struct room *room,
     uint32_t nlocked)

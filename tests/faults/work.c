@@ -5,6 +5,7 @@
 //	hello      main prints "done" and returns
 //	work       the same after much work of every kind
 //	sockets    the same after connections, pipes and files
+//	children   the same after other programs have run, and names have been looked up
 //	deadlock   main and others wait for ever
 //	panic      a goroutine panics
 //	nil        a goroutine writes through a null pointer
@@ -16,7 +17,9 @@
 
 #include "../harness/launch.h"
 #include "rt0.h"
+#include "rt0/bufio.h"
 #include "rt0/net.h"
+#include "rt0/process.h"
 
 enum { TALKERS = 60, PARKED = 700, BIG = 100 << 20, FILES = 64 };
 
@@ -203,6 +206,40 @@ sockets(void)
 }
 
 static void
+children(void)
+{
+	const char *const argv[] = {"sh", "-c", "read x; echo $x; exit 3", NULL};
+	const char *const sleeper[] = {"sleep", "100", NULL};
+	char buf[64], *line;
+	rt0_command cmd = {.argv = argv, .in = {RT0_STDIO_PIPE, NULL}, .out = {RT0_STDIO_PIPE, NULL}, .err = {RT0_STDIO_NULL, NULL}};
+	rt0_process *p;
+	rt0_reader r;
+	rt0_addr a[2];
+	int status = 0;
+	expect(rt0_process_start(&cmd, &p) == 0, "children: cannot start");
+	rt0_fd_set_deadline(rt0_process_stdout(p), rt0_deadline(5 * RT0_SECOND));
+	expect(rt0_fd_write(rt0_process_stdin(p), "word\n", 5) == 5, "children: cannot write");
+	rt0_reader_init(&r, rt0_process_stdout(p), buf, sizeof buf);
+	expect(rt0_reader_read_line(&r, &line, NULL) == 1 && line[0] == 'w', "children: cannot read");
+	expect(rt0_process_wait(p, rt0_deadline(5 * RT0_SECOND), &status) == 0 && status == 3, "children: cannot wait");
+	rt0_process_release(p);
+	cmd = (rt0_command){.argv = sleeper, .flags = RT0_PROCESS_GROUP};
+	for (int i = 0; i < 2; i++, cmd.flags = 0) {
+		expect(rt0_process_start(&cmd, &p) == 0, "children: cannot start one to be killed");
+		int err = rt0_process_kill(p, 9);
+		if (err < 0)
+			rt0_process_kill(p, 9); // or it stays after us
+		expect(err == 0, "children: cannot kill");
+		expect(rt0_process_wait(p, rt0_deadline(5 * RT0_SECOND), &status) == 0 && status == -9, "children: cannot wait for one killed");
+		rt0_process_release(p);
+	}
+	cmd = (rt0_command){.argv = (const char *const[]){"no-such-program-here", NULL}};
+	expect(rt0_process_start(&cmd, &p) == -2, "children: started what there is not");
+	int n = rt0_lookup("localhost", "80", 0, rt0_deadline(5 * RT0_SECOND), a, 2);
+	expect(n > 0, "children: no localhost");
+}
+
+static void
 forever(void *arg)
 {
 	rt0_chan_recv(arg, NULL);
@@ -250,9 +287,11 @@ main(int argc, char **argv)
 		work();
 	if (how[0] == 's')
 		sockets();
+	if (how[0] == 'c')
+		children();
 	// One more is allowed: where a kernel wants a descriptor of the process, it is kept.
 	// The poller has two.
-	expect(openfiles() <= files + 1 + 2 * (how[0] == 's'), "work: an open file was left behind");
+	expect(openfiles() <= files + 1 + 2 * (how[0] == 's' || how[0] == 'c'), "work: an open file was left behind");
 	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
 		if (how[0] != ends[i].name[0])
 			continue;

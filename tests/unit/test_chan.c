@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // test_chan.c: channels as a program sees them: blocking, order, close, sizes, exact counts.
 //
-// The cases are those of Go's own TestChan, TestMultiConsumer and their kin, without select.
+// The cases are those of Go's own TestChan, TestMultiConsumer and their kin, without select (test_select.c).
 
 #include <stdlib.h>
 #include <string.h>

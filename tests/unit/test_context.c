@@ -478,12 +478,9 @@ static void
 work_until_cancelled(void *arg)
 {
 	struct worker *w = arg;
-	int job, sum = 0;
-	for (;;) {
-		if (RT0_SELECT(RT0_RECV(w->jobs, &job), RT0_RECV(rt0_context_done(w->ctx), NULL)) == 1)
-			break;
-		sum += job;
-	}
+	int job;
+	while (RT0_SELECT(RT0_RECV(w->jobs, &job), RT0_RECV(rt0_context_done(w->ctx), NULL)) != 1)
+		;
 	CHECK_EQ(rt0_context_err(w->ctx), -ECANCELED);
 	rt0_context_release(w->ctx); // the last but the canceller's: done goes soon after it has woken us
 	inc(&w->done);

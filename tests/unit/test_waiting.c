@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "../../include/rt0/io.h"
 #include "apiutil.h"
@@ -117,4 +118,62 @@ TEST_T(sleepers_wake_beside_calls_of_foreign_threads, 30000)
 	set(&stop, 1);
 	for (int i = 0; i < CALLERS; i++)
 		CHECK_EQ(RT0_BLOCKING(pthread_join(t[i], NULL)), 0);
+}
+
+// ---- a daemon: what the parent watches and has set goes on in the child ----
+
+static void
+writes_late(void *fd)
+{
+	rt0_sleep(2 * RT0_MILLISECOND);
+	CHECK_EQ(rt0_fd_write(fd, "late", 4), 4);
+}
+
+static int
+status_of(pid_t pid)
+{
+	int status;
+	CHECK_EQ(RT0_BLOCKING(waitpid(pid, &status, 0)), pid);
+	return status;
+}
+
+TEST(fork_before_the_first_goroutine_takes_descriptors_along)
+{
+	if (SANITIZED)
+		SKIP("ThreadSanitizer forgets its fibers at a fork");
+	rt0_fd *p[2];
+	char buf[4];
+	CHECK_EQ(rt0_pipe(p), 0);
+	rt0_sleep(1000);
+	pid_t pid = fork();
+	if (pid == 0) {
+		rt0_go(writes_late, p[1]);
+		CHECK_EQ(rt0_fd_read(p[0], buf, 4), 4);
+		CHECK_EQ(rt0_fd_set_read_deadline(p[0], rt0_deadline(RT0_MILLISECOND)), 0);
+		CHECK_EQ(rt0_fd_read(p[0], buf, 4), -ETIMEDOUT);
+		_exit(5);
+	}
+	CHECK_EQ(WEXITSTATUS(status_of(pid)), 5);
+	rt0_go(writes_late, p[1]);
+	CHECK_EQ(rt0_fd_read(p[0], buf, 4), 4); // and so is the parent
+}
+
+TEST(fork_and_closing_all_descriptors_leaves_timers)
+{
+	if (SANITIZED)
+		SKIP("ThreadSanitizer forgets its fibers at a fork");
+	rt0_sleep(1000);
+	rt0_timer *t = rt0_timer_new(20 * RT0_MILLISECOND);
+	int64_t when = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		for (int fd = 3; fd < 1000; fd++)
+			close(fd);
+		rt0_sleep(1000);
+		rt0_go(nothing, NULL);
+		CHECK(rt0_chan_recv(t->c, &when));
+		_exit(5);
+	}
+	CHECK_EQ(WEXITSTATUS(status_of(pid)), 5);
+	rt0_timer_free(t);
 }

@@ -64,4 +64,14 @@ TAIL	memmove, runtime_memcpy
 TAIL	memset, runtime_memset
 TAIL	memcmp, runtime_memcmp
 
+// Here, so that the archive's, which needs a libc, is not linked (src/net/lookup.h).
+	.section .rodata
+	.p2align 3
+	.globl	runtime_libclookup
+	.hidden	runtime_libclookup
+	.type	runtime_libclookup, @object
+	.size	runtime_libclookup, 8
+runtime_libclookup:
+	.quad	0
+
 	.section .note.GNU-stack, "", @progbits

@@ -43,6 +43,28 @@ FUNC runtime_clone
 	ud2
 ENDFUNC runtime_clone
 
+// long runtime_vfork(uint64_t flags, void (*fn)(void *arg), void *arg, int32_t *pidfd)
+// The child calls fn(arg), which does not return, on this stack, below; the parent must sleep meanwhile (CLONE_VFORK). The
+// parent gets the child's pid or a negative errno.
+FUNC runtime_vfork
+	movq	%rsi, %r9		// kept by the system call, in the child too
+	movq	%rdx, %r8		// the tls argument, which flags do not ask for
+	movq	%rcx, %rdx
+	leaq	-256(%rsp), %rsi	// away from the return address, which the parent needs
+	andq	$-16, %rsi
+	xorl	%r10d, %r10d
+	movl	$56, %eax
+	syscall
+	testq	%rax, %rax
+	jz	1f
+	ret
+1:	.cfi_undefined rip
+	xorl	%ebp, %ebp
+	movq	%r8, %rdi
+	call	*%r9
+	ud2
+ENDFUNC runtime_vfork
+
 // void runtime_exitthreadpure(void *stack, size_t size)	noreturn
 // Ends this thread only. Its stack is freed by who sees cleartid become 0.
 FUNC runtime_exitthreadpure

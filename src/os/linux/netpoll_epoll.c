@@ -53,8 +53,9 @@ runtime_netpollinit(void)
 	runtime_unlock(&initlock);
 }
 
-// netpollforked: the child of a fork shares its parent's instance, and must not take its events. What has
-// been registered is the parent's alone. One thread.
+// netpollforked: the child of a fork shares its parent's instance, and must not take its events. It gets one of
+// its own if it is a runtime like its parent: at once for what is watched, otherwise when it comes to sleep, by
+// when a daemon has closed all descriptors that it does not know. One thread.
 void
 runtime_netpollforked(void)
 {
@@ -62,10 +63,11 @@ runtime_netpollforked(void)
 		return;
 	runtime_close(epfd);
 	runtime_close(eventfd);
+	runtime_posixforked();
 	inited = breaking = 0;
 	initlock.key = 0;
 	if (sched.grown == 0 && !runtime_forked)
-		runtime_netpollinit();
+		runtime_pollforked();
 }
 
 int
@@ -74,6 +76,14 @@ runtime_netpollopen(int fd, struct polldesc *pd)
 	runtime_netpollinit();
 	struct epoll_event e = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, runtime_netpolltag(pd)};
 	return (int)sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &e);
+}
+
+// netpollctl is for posix.c: tag has its highest bit set.
+int
+runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event e = {events, tag};
+	return (int)sys4(SYS_epoll_ctl, epfd, op, fd, &e);
 }
 
 int
@@ -140,6 +150,10 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 				runtime_read(eventfd, &count, sizeof count);
 				atomic_store(&breaking, 0);
 			}
+			continue;
+		}
+		if (unlikely(ev[i].data >> 63)) { // not the address of a polldesc
+			ready += runtime_posixevent(q, ev[i].data, e);
 			continue;
 		}
 		int mode = 0;

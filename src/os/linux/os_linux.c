@@ -8,10 +8,10 @@ uint8_t runtime_startupRand[16] BOOTDATA;                       // the kernel's 
 uintptr_t runtime_auxphdr BOOTDATA, runtime_auxphnum BOOTDATA, runtime_auxvdso BOOTDATA;
 static uint64_t initsigmask BOOTDATA; // of the thread that booted: new threads get it
 
-// failsys is whether this use of system call nr is the one that GODEBUG=failsys=NAME:n lets fail. It
+// runtime_failsys is whether this use of system call nr is the one that GODEBUG=failsys=NAME:n lets fail. It
 // says so when it is: a test that counts n up sees when there was no n-th use.
-static bool
-failsys(long nr)
+bool
+runtime_failsys(long nr)
 {
 #if RT0_DEBUG
 	static const char text[] = "failsys: this use fails\n";
@@ -30,7 +30,7 @@ failsys(long nr)
 long
 runtime_sys(long nr, long a, long b, long c, long d, long e, long f)
 {
-	if (failsys(nr))
+	if (runtime_failsys(nr))
 		return nr == SYS_futex ? -EAGAIN : nr == SYS_mmap ? -ENOMEM : -EPERM;
 	return runtime_syscall6(nr, a, b, c, d, e, f);
 }
@@ -464,7 +464,7 @@ runtime_newosproc(struct m *mp)
 	long r;
 	// Signals stay blocked until minit: a handler must not run on a thread without a g.
 	uint64_t old = runtime_sigblock();
-	if (failsys(SYS_clone)) { // the libc's use of it cannot be counted where it happens
+	if (runtime_failsys(SYS_clone)) { // the libc's use of it cannot be counted where it happens
 		r = -EAGAIN;
 	} else if (runtime_hosted != NULL) {
 		r = runtime_hosted->thread_start(mp, mstarthosted, mp);
@@ -563,6 +563,14 @@ void
 runtime_sigsave(void)
 {
 	initsigmask = setmask(NULL);
+}
+
+uint64_t runtime_hostmask;
+
+uint64_t
+runtime_startmask(void)
+{
+	return sched.islibrary ? runtime_hostmask : initsigmask;
 }
 
 // UNBLOCKED are never blocked on a thread of ours: a fault that is blocked ends the process without a

@@ -77,16 +77,18 @@ godata() {
 	echo "$rows rows with bytes, all lines equal"
 }
 
-# goerrors: the texts of // ERROR comments, each at its line.
+# goerrors FILE [FLAGS]: the texts of // ERROR comments, each at its line.
 goerrors() {
-	"$rt0" asm -e -o "$d/x.o" "$src/amd64error.s" 2>"$d/err" && return 1
+	local f=$src/$1
+	shift
+	"$rt0" asm -e "$@" -o "$d/x.o" "$f" 2>"$d/err" && return 1
 	[ ! -e "$d/x.o" ] || return 1
 	awk 'NR == FNR { match($0, /:[0-9]+: /); l = substr($0, RSTART + 1, RLENGTH - 3); got[l] = $0; next }
-		match($0, /\/\/ ERROR "[^"]*"/) { want = substr($0, RSTART + 10, RLENGTH - 11); n++
+		match($0, /\/\/ ERROR ".*"$/) { want = substr($0, RSTART + 10, RLENGTH - 11); n++
 			if (index(got[FNR], want)) hit++; else print FNR ": " want ": " got[FNR]
 			delete got[FNR] }
 		END { for (l in got) { print "not expected: " got[l]; extra++ }
-			print hit " of " n " texts"; exit hit != n || extra }' "$d/err" "$src/amd64error.s"
+			print hit " of " n " texts"; exit hit != n || extra }' "$d/err" "$f"
 }
 
 # golibrary: what `go build -a -x std` assembles, assembled again by both. Kept below build/ for the next time.
@@ -131,7 +133,7 @@ ours() {
 		*) a+=("$x") ;;
 		esac
 	done
-	(cd "$dir" && "$rt0" asm "${a[@]}")
+	(cd "$dir" && $rt0 asm "${a[@]}")
 }
 golibrary() {
 	local name pkg dir args files=0 stats
@@ -155,7 +157,7 @@ malformed() {
 	local source text n=0 out status line
 	while IFS=$'\t' read -r source text; do
 		[[ $source == '#'\ * || -z $text ]] && continue
-		printf '%b\n' "${source//\\\\x/\\\\\\\\x}" >"$d/bad.s"
+		printf '%b\n' "$source" >"$d/bad.s"
 		echo stale >"$d/bad.o"
 		out=$(cd "$d" && "$rt0" asm -o bad.o bad.s 2>&1)
 		status=$?
@@ -181,10 +183,12 @@ unwinding() {
 }
 stepping() {
 	command -v gdb >/dev/null || return 0
+	local call
+	call=$(grep -n 'CALL.*frame_hand' "$t/frames.s" | cut -d: -f1)
 	gdb -nx -batch -ex 'set confirm off' -ex 'break frame_calls' -ex 'run still' -ex 'info source' \
 		-ex 'bt 3' -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex 'bt 3' -ex 'tbreak frame_hand' -ex continue -ex next -ex 'bt 4' "$d/unwind" >"$d/gdb.out" 2>&1
 	grep -q 'Current source file is .*frames.s' "$d/gdb.out" && [ "$(grep -c '^#2 .* run (' "$d/gdb.out")" -ge 2 ] &&
-		grep -qE '^#1 .* frame_calls \(\) at .*frames.s:58' "$d/gdb.out" && grep -qE '^#3 .* run \(' "$d/gdb.out" && return
+		grep -qE "^#1 .* frame_calls \(\) at .*frames.s:$call" "$d/gdb.out" && grep -qE '^#3 .* run \(' "$d/gdb.out" && return
 	cat "$d/gdb.out"
 	return 1
 }
@@ -207,6 +211,25 @@ links() {
 		! readelf -dW "$b/libasm.so" "$b/libboth.so" | grep TEXTREL
 }
 
+# names: with a package, for C, and with a trampoline of the same name.
+names() {
+	printf '// func f()\nTEXT ·f(SB), 4, $0\n\tCALL x∕y·g(SB)\n\tRET\nTEXT s<>(SB), 4, $0\n\tRET\n' >"$d/names.s"
+	local want got flags
+	while IFS=: read -r flags want; do
+		# shellcheck disable=SC2086
+		"$rt0" asm $flags -o "$d/names.o" "$d/names.s" || return 1
+		got=$(nm "$d/names.o" | awk '{ print $NF }' | tr '\n' ' ')
+		[[ $got == "$want " ]] || { echo "$flags: $got, want $want"; return 1; }
+	done <<-END
+		:f s x/y.g
+		-p pkg:pkg.f s x/y.g
+		-p a/b -c:a_b_f s x_y_g
+		-H $d/names.h:f f.abi0 s x/y.g
+		-p pkg -H $d/names.h:pkg.f pkg_f s x/y.g
+		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
+	END
+	grep -q '^void pkg_f(void);' "$d/names.h"
+}
 calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
 # Functions that check the stack, on goroutines that are asked to give way.
 morestack() { "$rt0" build -Wall -Wextra -Werror "$t/preempt.c" "$t/preempt.s" -o "$d/preempt" && GOMAXPROCS=1 timeout 60 "$d/preempt"; }
@@ -246,10 +269,13 @@ big() {
 }
 
 fuzz() {
-	local b=$PWD/build/asm-fuzz i=0 f
+	local b=$PWD/build/asm-fuzz i=0 f sources=()
 	mkdir -p "$b/corpus"
+	for f in tools/asm/*.c; do
+		[[ $f == */mkoptab.c || $f == */offsets.c ]] || sources+=("$f")
+	done
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$build" -Itools/asm \
-		-o "$b/fuzz" "$t/fuzz.c" $(ls tools/asm/*.c | grep -v -e mkoptab -e offsets) || return 1
+		-o "$b/fuzz" "$t/fuzz.c" "${sources[@]}" || return 1
 	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
 		[ -f "$f" ] && { printf '%b' "\\x$(printf %02x $((i++ % 128)))"; grep -v '^#include' "$f" | sed 's/NOSPLIT/4/g' | head -c 6000; } >"$b/corpus/seed$i"
 	done
@@ -258,23 +284,32 @@ fuzz() {
 	grep -a 'number_of_executed_units' "$b/log"
 }
 
-# speed: every file of the library once, a process for each, as `go build` does it; three times each.
+# speed: every file of the library: go tool asm, a process each; ours, the same; ours in one process.
+record() { # asm ARGS: instead of running it
+	shift
+	printf '%s ' "cd '$PWD' && '$real' asm" "$@" >>"$d/our.sh"
+	echo >>"$d/our.sh"
+	printf '%s ' "${@:1:$#-1}" "$PWD/${*: -1}" >>"$d/batch"
+	echo >>"$d/batch"
+}
 speed() {
+	local real=$rt0
 	golibrary_make || return 1
-	local name pkg dir args i start mid end
+	local name pkg dir args i
+	: >"$d/go.sh"
+	: >"$d/our.sh"
+	: >"$d/batch"
+	while IFS=$'\t' read -r name pkg dir args; do
+		echo "cd '$dir' && '$goroot/pkg/tool/linux_amd64/asm' -I '$corpus/$name.inc' -o '$d/go.o' $args" >>"$d/go.sh"
+		# shellcheck disable=SC2086
+		rt0=record ours "$dir" -o "$d/our.o" -I "$corpus/$name.inc" $args
+	done <"$corpus/manifest"
 	for i in 1 2 3; do
-		start=$(date +%s%N)
-		while IFS=$'\t' read -r name pkg dir args; do
+		for name in "go tool asm:sh $d/go.sh" "rt0 asm, a process each:sh $d/our.sh" "rt0 asm @batch:$rt0 asm @$d/batch"; do
+			TIMEFORMAT="${name%%:*}: %R s, %U s user, %S s system"
 			# shellcheck disable=SC2086
-			(cd "$dir" && "$goroot/pkg/tool/linux_amd64/asm" -I "$corpus/$name.inc" -o "$d/go.o" $args)
-		done <"$corpus/manifest"
-		mid=$(date +%s%N)
-		while IFS=$'\t' read -r name pkg dir args; do
-			# shellcheck disable=SC2086
-			ours "$dir" -o "$d/our.o" -I "$corpus/$name.inc" $args
-		done <"$corpus/manifest"
-		end=$(date +%s%N)
-		echo "go tool asm $(((mid - start) / 1000000)) ms, rt0 asm $(((end - mid) / 1000000)) ms"
+			time ${name#*:}
+		done
 	done
 }
 
@@ -288,11 +323,13 @@ count asm/wrong_form_is_found wrong_form
 if [ -x "$goroot/bin/go" ] && [ -d "$src" ]; then
 	count asm/go_test_data godata
 	count asm/go_test_data_wrong_byte_is_found fails godata corrupt
-	count asm/go_error_texts goerrors
+	count asm/go_error_texts goerrors amd64error.s
+	count asm/go_error_texts_pic goerrors amd64dynlinkerror.s -pic
+	count asm/go_error_texts_build goerrors buildtagerror.s
 	count asm/go_library_made golibrary_make
 	count asm/go_library golibrary
 else
-	skipped=5
+	skipped=7
 	echo '# skipped: golang-1.19 (Debian: golang-1.19-src, golang-1.19-go) is not installed'
 fi
 count asm/errors malformed
@@ -307,6 +344,7 @@ for flags in -O0 '-O2 -fPIE' '-O2 -mavx2'; do
 	# shellcheck disable=SC2086
 	count "asm/calls${flags// /}" calls $flags
 done
+count asm/names names
 count asm/preempt morestack
 count asm/offsets offsets
 count asm/sha256 sha256

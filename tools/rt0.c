@@ -708,6 +708,7 @@ static const struct command {
 	"    rt0 build -O3 -o app main.c util.c -lm\n"},
     {"asm",
 	"usage: rt0 asm [-o FILE] [-I DIR] [-D NAME[=VALUE]] [flags] FILE.s...\n"
+	"       rt0 asm @FILE      the arguments of one assembly on each line of FILE\n"
 	"\n"
 	"Assembles files in Go's assembly language (amd64) to ELF objects: FILE.o, or what -o names.\n"
 	"\n"

@@ -14,7 +14,9 @@ plain(const unsigned char *p, int64_t n, unsigned char c)
 	int64_t sum = 0;
 	for (int64_t i = 0; i < n; i++) {
 		sum += p[i] == c;
-		__asm__ volatile("" ::: "memory"); // a byte at a time, whatever the compiler could do
+		__asm__ volatile(
+		    "" ::
+			: "memory"); // a byte at a time, whatever the compiler could do
 	}
 	return sum;
 }
@@ -55,8 +57,8 @@ main(void)
 	double t2 = now();
 	int64_t c = avx2 ? countAVX2(all, 7) : b;
 	double t3 = now();
-	printf("%ld sevens in 16 MB: a byte at a time %.1f ms, SSE2 %.1f ms, AVX2 %.1f ms\n", (long)a, (t1 - t0) * 1e3,
-	    (t2 - t1) * 1e3, (t3 - t2) * 1e3);
+	printf("%ld sevens in 16 MB: a byte at a time %.1f ms, SSE2 %.1f ms, AVX2 %.1f ms\n",
+	    (long)a, (t1 - t0) * 1e3, (t2 - t1) * 1e3, (t3 - t2) * 1e3);
 	free(p);
 	return a != b || a != c;
 }

@@ -12,7 +12,8 @@ static int
 sum(const char *path)
 {
 	static unsigned char buf[1 << 16];
-	uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+	uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
+	    0x1f83d9ab, 0x5be0cd19};
 	FILE *f = fopen(path, "rb");
 	uint64_t total = 0;
 	size_t n;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// preempt.c: assembly functions on goroutines: one processor, asynchronous preemption off, and a goroutine
-// that does nothing but call them must let another one run; what needs too much stack is an error.
+// preempt.c: assembly functions on goroutines: one processor, asynchronous preemption off, and a
+// goroutine that does nothing but call them must let another one run; what needs too much stack is
+// an error.
 #include <rt0.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ main(int argc, char **argv)
 	for (int i = 0; i < 20; i++)
 		rt0_sleep(1000 * 1000);
 	stop = 1;
-	char cmd[] = "GODEBUG= /proc/$PPID/exe huge 2>&1 | grep -q 'stack overflow in an assembly function'";
+	char cmd[] =
+	    "GODEBUG= /proc/$PPID/exe huge 2>&1 | grep -q 'stack overflow in an assembly function'";
 	int status = system(cmd);
 	printf("%d spins, status %d\n", spins > 0, status);
 	return spins == 0 || status != 0;

@@ -2,6 +2,7 @@
 // asm.c: the command line of the assembler, and one assembly from beginning to end.
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -95,14 +96,13 @@ asm_run(const char *path, const char *text, size_t n)
 
 // What -support assembles: what the prologues of functions without NOSPLIT need in a program that
 // has no runtime. Its g has stackguard0 = 0, so that no stack is ever too small.
-static const char support[] =
-    "GLOBL g0<>(SB), 16, $64\n"
-    "DATA runtime·tlsg+0(SB)/8, $g0<>(SB)\n"
-    "GLOBL runtime·tlsg(SB), (256|2), $8\n"
-    "TEXT runtime·morestack_noctxt(SB), 4|512|2, $0-0\n"
-    "\tUNDEF\n"
-    "TEXT runtime·morestack(SB), 4|512|2, $0-0\n"
-    "\tUNDEF\n";
+static const char support[] = "GLOBL g0<>(SB), 16, $64\n"
+			      "DATA runtime·tlsg+0(SB)/8, $g0<>(SB)\n"
+			      "GLOBL runtime·tlsg(SB), (256|2), $8\n"
+			      "TEXT runtime·morestack_noctxt(SB), 4|512|2, $0-0\n"
+			      "\tUNDEF\n"
+			      "TEXT runtime·morestack(SB), 4|512|2, $0-0\n"
+			      "\tUNDEF\n";
 
 static int
 usage(const char *fmt, const char *arg)
@@ -128,6 +128,33 @@ defaultout(const char *path)
 	return strcat(out, ".o");
 }
 
+// batch runs the assemblies of a file, the arguments of one on each line: a build's in one process.
+static int
+batch(const char *path)
+{
+	// What one assembly has had the next one takes.
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	FILE *f = fopen(path, "r");
+	char *text = NULL, *args[1024];
+	size_t size = 0;
+	int code = 0;
+	if (!f)
+		return usage("%s: cannot be opened", path);
+	while (getline(&text, &size, f) > 0) {
+		int n = 0;
+		char *save = NULL;
+		for (char *w = strtok_r(text, " \t\n", &save); w && n < 1024;
+		     w = strtok_r(NULL, " \t\n", &save))
+			args[n++] = w;
+		if (n > 0)
+			code |= asm_main(n, args);
+	}
+	free(text);
+	fclose(f);
+	return code;
+}
+
 // asm_main is `rt0 asm` with its arguments.
 int
 asm_main(int argc, char **argv)
@@ -135,6 +162,8 @@ asm_main(int argc, char **argv)
 	const char *files[512];
 	int nfiles = 0;
 	bool supports = false;
+	if (argc > 0 && argv[0][0] == '@')
+		return batch(argv[0] + 1);
 	memset(&A.opt, 0, sizeof A.opt);
 	ndefines = 0;
 	A.diag = stderr;
@@ -174,8 +203,7 @@ asm_main(int argc, char **argv)
 			if (A.opt.nstubs == 64)
 				return usage("too many %s", "-stub");
 			value = &A.opt.stub[A.opt.nstubs++];
-		}
-		else if (strcmp(a, "-H") == 0)
+		} else if (strcmp(a, "-H") == 0)
 			value = &A.opt.header;
 		else if (a[1] == 'I') {
 			if (A.opt.nincludes == 64)

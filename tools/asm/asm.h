@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // asm.h: what the parts of the assembler (rt0 asm) share.
 //
-// Source goes through these stages, one line at a time up to the parser, then one function at a time,
-// so that memory is bounded by the longest function and not by the source:
+// Source goes through these stages, one line at a time up to the parser, then one function at a
+// time, so that memory is bounded by the longest function and not by the source:
 //
 //   lex.c      characters to tokens         cpp.c     #include, #define, #ifdef
 //   parse.c    lines to instructions        operand.c operands and constant expressions
@@ -24,15 +24,15 @@
 
 // ---- limits: what is beyond them is an error and not a wait ----
 enum {
-	MAXERRORS = 10,            // errors shown, without -e
-	MAXTOKEN = 1 << 16,        // bytes of one token
-	MAXLINE = 1 << 20,         // tokens of one line
-	MAXINSNS = 1 << 22,        // instructions of one function
-	MAXSECTION = 1 << 29,      // bytes of one section, as in Go
-	MAXNAMES = 1 << 22,        // different identifiers
-	MAXEXPANSION = 1 << 22,    // tokens that one line's macros make
-	MAXEXPANSIONS = 1 << 26,   // tokens that all macros make
-	MAXDEPTH = 100,            // files and macros inside each other
+	MAXERRORS = 10,          // errors shown, without -e
+	MAXTOKEN = 1 << 16,      // bytes of one token
+	MAXLINE = 1 << 20,       // tokens of one line
+	MAXINSNS = 1 << 22,      // instructions of one function
+	MAXSECTION = 1 << 29,    // bytes of one section, as in Go
+	MAXNAMES = 1 << 22,      // different identifiers
+	MAXEXPANSION = 1 << 22,  // tokens that one line's macros make
+	MAXEXPANSIONS = 1 << 26, // tokens that all macros make
+	MAXDEPTH = 100,          // files and macros inside each other
 	MAXOPERANDS = 6,
 };
 
@@ -60,20 +60,23 @@ void buf_print(struct buf *b, const char *fmt, ...) __attribute__((format(printf
 void buf_free(struct buf *b);
 
 // ---- names ----
-// Every identifier is interned once; what it may mean hangs on it, so that nothing is looked up twice.
+// Every identifier is interned once; what it may mean hangs on it, so that nothing is looked up
+// twice.
 struct name {
 	struct name *next; // of the hash chain
+	struct name *base; // of the names that stay (mem.c)
 	uint32_t hash, len;
-	struct macro *macro;  // cpp.c
-	struct sym *syms[3];  // global, static, <ABIInternal>
-	struct insn *label;   // in the function number labelfn
+	struct macro *macro; // cpp.c
+	struct sym *syms[3]; // global, static, <ABIInternal>
+	struct insn *label;  // in the function number labelfn
 	uint32_t labelfn;
-	uint16_t op; // mnemonic + 1, 0: none
-	uint8_t reg; // enum reg, 0: none
+	uint16_t op;  // mnemonic + 1, 0: none
+	uint8_t reg;  // enum reg, 0: none
 	bool stubbed; // stub.c: C has it
 	char text[];
 };
 struct name *intern(const char *s, size_t n);
+void names_base(bool on);
 
 // ---- tokens ----
 enum {
@@ -90,13 +93,19 @@ enum {
 	T_BUILD, // a //go:build comment
 	T_PLAIN, // the name of a macro that is not to be expanded
 };
+// Passed by value through the whole lexer: it fits two registers.
 struct tok {
-	int kind;     // a character or T_*
-	bool spaced;  // blanks before it
-	uint32_t len; // of text
-	const char *text;
-	struct name *name; // T_NAME, T_PLAIN
+	const char *text; // of T_NAME and T_PLAIN that of a struct name
+	uint32_t len;
+	uint16_t kind; // a character or T_*
+	bool spaced;   // blanks before it
 };
+_Static_assert(sizeof(struct tok) == 16, "two registers");
+static inline struct name *
+tok_name(const struct tok *t)
+{
+	return (struct name *)(void *)(t->text - offsetof(struct name, text));
+}
 
 // A file that is read, or the tokens of a macro.
 struct source {
@@ -114,18 +123,19 @@ struct source {
 	const struct tok *toks;
 	size_t ntoks, itok;
 };
-struct tok lex_next(void);      // the next token of the current source
+struct tok lex_next(void); // the next token of the current source
 void lex_open(const char *path, int fd, const char *text, size_t n);
 void lex_tokens(const struct tok *t, size_t n);
-bool lex_pop(void);             // ends the current source; false if it was the last
+bool lex_pop(void); // ends the current source; false if it was the last
 bool lex_string(const struct tok *t, struct arena *a, char **s, size_t *n); // unquotes
 
 void cpp_define(const char *name_value);
-struct tok cpp_next(void);      // the next token, macros expanded
+struct tok cpp_next(void); // the next token, macros expanded
 void cpp_reset(void);
-void cpp_line_done(void);       // the parser holds no tokens any more
+void cpp_line_done(void); // the parser holds no tokens any more
 
 // ---- registers ----
+// clang-format off
 enum reg {
 	REG_NONE,
 	REG_AL, REG_CL, REG_DL, REG_BL, REG_SPB, REG_BPB, REG_SIB, REG_DIB, REG_R8B,
@@ -149,13 +159,26 @@ enum reg {
 	REG_FP = REG_PSEUDO, REG_SB, REG_PC,
 	NREGS
 };
+// clang-format on
 const char *reg_name(int reg);
 
 // ---- symbols ----
 enum { ABI0, STATIC, ABIINTERNAL };
+// clang-format off
 enum { NOPROF = 1, DUPOK = 2, NOSPLIT = 4, RODATA = 8, NOPTR = 16, WRAPPER = 32, NEEDCTXT = 64,
 	TLSBSS = 256, NOFRAME = 512, REFLECTMETHOD = 1024, TOPFRAME = 2048 };
-enum section { SEC_NONE, SEC_TEXT, SEC_RODATA, SEC_RELRO, SEC_DATA, SEC_BSS, SEC_TDATA, SEC_TBSS, NSECTIONS };
+// clang-format on
+enum section {
+	SEC_NONE,
+	SEC_TEXT,
+	SEC_RODATA,
+	SEC_RELRO,
+	SEC_DATA,
+	SEC_BSS,
+	SEC_TDATA,
+	SEC_TBSS,
+	NSECTIONS
+};
 
 enum rel { REL_ABS64, REL_ABS32S, REL_CALL, REL_PC32, REL_GOT, REL_TPOFF, REL_GOTTPOFF };
 struct reloc {
@@ -177,19 +200,19 @@ struct sym {
 	struct name *name;
 	struct sym *next; // in the order of first use
 	uint8_t abi;
-	bool text, global;     // TEXT, GLOBL seen
-	bool hasaddr;          // DATA with an address
-	bool here;             // -pic: defined in this file
+	bool text, global; // TEXT, GLOBL seen
+	bool hasaddr;      // DATA with an address
+	bool here;         // -pic: defined in this file
 	uint16_t flags;
 	uint8_t section;
 	int align;
 	int64_t size, frame, args;
-	uint64_t addr;         // in its section
+	uint64_t addr; // in its section
 	struct piece *first, *last;
 	int64_t dataend;
-	struct reloc *rels;    // text: from A.rels; data: its own
+	struct reloc *rels; // text: from A.rels; data: its own
 	uint32_t nrels, caprels;
-	uint32_t index;        // in .symtab
+	uint32_t index; // in .symtab
 	int line;
 	const char *file;
 };
@@ -203,6 +226,7 @@ enum { O_NONE, O_REG, O_MEM, O_CONST, O_FLOAT, O_STRING, O_ADDR, O_BRANCH, O_IND
 enum { N_NONE, N_EXTERN, N_STATIC, N_AUTO, N_PARAM };
 
 // What an operand is to the table (mkoptab.c has the sets of them).
+// clang-format off
 enum atom {
 	A_NONE,
 	A_I0, A_I1, A_IU2, A_IU7, A_IU8, A_IS8, A_IS32, A_IU32, A_I64,
@@ -212,6 +236,7 @@ enum atom {
 	A_M, A_VX, A_VXH, A_VY, A_VYH, A_VZ, A_X4, A_Y4, A_Z4,
 	A_ADDR, A_REL, A_INDIR,
 };
+// clang-format on
 
 struct str {
 	size_t n;
@@ -219,8 +244,8 @@ struct str {
 };
 struct operand {
 	uint8_t type, name, reg, index, scale;
-	bool plain;  // a name without an address mode: a label
-	bool got;    // the address of a slot of the global offset table
+	bool plain;   // a name without an address mode: a label
+	bool got;     // the address of a slot of the global offset table
 	uint8_t last; // O_LIST: the last register
 	int64_t off;
 	struct name *label; // plain, or the name before (FP) and (SP)
@@ -233,27 +258,27 @@ struct operand {
 };
 
 enum {
-	I_BRANCH = 1,  // has a branch target in this function
-	I_NEAR = 2,    // the short form does not reach
-	I_ALIGN = 4,   // PCALIGN
-	I_MARK = 8,    // TEXT, PCDATA, FUNCDATA: no code
-	I_TAIL = 16,   // behind the body: the call of morestack
+	I_BRANCH = 1, // has a branch target in this function
+	I_NEAR = 2,   // the short form does not reach
+	I_ALIGN = 4,  // PCALIGN
+	I_MARK = 8,   // TEXT, PCDATA, FUNCDATA: no code
+	I_TAIL = 16,  // behind the body: the call of morestack
 	I_SEEN = 32,
-	I_R15 = 64,    // -pic: leaves an address in R15
+	I_R15 = 64, // -pic: leaves an address in R15
 	I_PROLOGUE = 128,
 };
 struct insn {
 	struct insn *next;
 	const char *file;
 	uint32_t line;
-	int32_t seq;     // what n(PC) counts
-	int32_t index;   // in the function, when all instructions are there
+	int32_t seq;   // what n(PC) counts
+	int32_t index; // in the function, when all instructions are there
 	int32_t pc;
-	int32_t rel;     // the first of nrel relocations
+	int32_t rel; // the first of nrel relocations
 	uint16_t op;
 	uint8_t nops, suffix, flags, len, nrel;
 	const uint8_t *code;
-	const struct form *form; // of a branch
+	const struct form *form;   // of a branch
 	struct frame_state *state; // unwind.c
 	struct operand o[];
 };
@@ -291,7 +316,7 @@ struct func {
 	int32_t seq;              // of the last instruction
 	int32_t n;
 	int64_t frame, args;
-	int32_t bp, whole;        // frame.c: 8 if BP is saved; the frame with it
+	int32_t bp, whole; // frame.c: 8 if BP is saved; the frame with it
 	bool bad;
 };
 struct line_row {
@@ -300,20 +325,20 @@ struct line_row {
 };
 struct asm_state {
 	struct options opt;
-	struct arena perm;  // names, symbols, macros, data
-	struct arena func;  // the instructions of one function
-	struct arena line;  // the tokens of one line
+	struct arena perm; // names, symbols, macros, data
+	struct arena func; // the instructions of one function
+	struct arena line; // the tokens of one line
 	struct source *src;
-	const char *file;   // where errors are
+	const char *file; // where errors are
 	int lineno;
 	int errors;
 	const char *errfile;
 	int errline;
 	jmp_buf fail;
-	FILE *diag;         // where errors go
+	FILE *diag; // where errors go
 	FILE *listing;
 	struct func fn;
-	bool prescan;       // -pic: only TEXT and GLOBL matter
+	bool prescan; // -pic: only TEXT and GLOBL matter
 	uint32_t fnnumber;
 	struct buf text;
 	struct reloc *rels; // of one function

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// cpp.c: the preprocessor: #include, #define with arguments, #ifdef, #ifndef, #else, #endif, #undef, #line.
+// cpp.c: the preprocessor: #include, #define with arguments, #ifdef, #ifndef, #else, #endif,
+// #undef, #line.
 //
-// A macro's tokens are pushed as a source of their own, so what they hold is expanded in turn. A name
-// of a macro with arguments that no ( follows stays a name. Errors here end the assembly, as in Go.
+// A macro's tokens are pushed as a source of their own, so what they hold is expanded in turn. A
+// name of a macro with arguments that no ( follows stays a name. Errors here end the assembly, as
+// in Go.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,15 +20,15 @@ enum { MAXIFS = 64, MAXARGS = 64 };
 struct macro {
 	bool withargs;
 	int nargs;
-	struct name *args[MAXARGS];
+	struct name **args;
 	struct tok *body;
 	size_t nbody;
 };
 
 static bool ifs[MAXIFS];
 static int nifs;
-static bool bol = true;  // at the beginning of a line
-static struct tok kept;  // a token that was read too far
+static bool bol = true; // at the beginning of a line
+static struct tok kept; // a token that was read too far
 static bool havekept;
 static size_t expanded, expandedline;
 
@@ -39,7 +41,8 @@ cpp_reset(void)
 	expanded = expandedline = 0;
 }
 
-// A growing list of tokens, in the arena of the line (a macro's body is copied when it is complete).
+// A growing list of tokens, in the arena of the line (a macro's body is copied when it is
+// complete).
 struct list {
 	struct tok *t;
 	size_t n, cap;
@@ -117,7 +120,7 @@ macroname(void)
 	struct tok t = raw();
 	if (t.kind != T_NAME)
 		fatal("expected identifier after # directive; got \"%s\"", spelled(&t));
-	return t.name;
+	return tok_name(&t);
 }
 
 static void
@@ -135,7 +138,7 @@ keep(const struct list *l)
 	struct tok *v = arena_alloc(&A.perm, (l->n + 1) * sizeof *v);
 	for (size_t i = 0; i < l->n; i++) {
 		v[i] = l->t[i];
-		if (v[i].kind > T_EOF && !v[i].name)
+		if (v[i].kind > T_NAME && v[i].kind < T_LSH)
 			v[i].text = arena_text(&A.perm, v[i].text, v[i].len);
 	}
 	return v;
@@ -145,6 +148,7 @@ static void
 formals(struct macro *m, const char *name)
 {
 	struct tok t = raw();
+	struct name *args[MAXARGS];
 	m->withargs = true;
 	if (t.kind == ')')
 		return;
@@ -152,17 +156,20 @@ formals(struct macro *m, const char *name)
 		if (t.kind != T_NAME)
 			fatal("bad definition for macro: %s", name);
 		for (int i = 0; i < m->nargs; i++)
-			if (m->args[i] == t.name)
-				fatal("duplicate argument %s in definition for macro: %s", t.text, name);
+			if (args[i] == tok_name(&t))
+				fatal("duplicate argument %s in definition for macro: %s", t.text,
+				    name);
 		if (m->nargs == MAXARGS)
 			fatal("too many arguments in definition for macro: %s", name);
-		m->args[m->nargs++] = t.name;
+		args[m->nargs++] = tok_name(&t);
 		t = raw();
 		if (t.kind == ')')
-			return;
+			break;
 		if (t.kind != ',')
 			fatal("bad definition for macro: %s", name);
 	}
+	m->args = arena_alloc(&A.perm, (size_t)m->nargs * sizeof args[0]);
+	memcpy(m->args, args, (size_t)m->nargs * sizeof args[0]);
 }
 
 static void
@@ -184,7 +191,8 @@ define(void)
 		if (t.kind == '\\') {
 			t = raw();
 			if (t.kind != '\n' && t.kind != '\\')
-				fatal("can only escape \\ or \\n in definition for macro: %s", n->text);
+				fatal("can only escape \\ or \\n in definition for macro: %s",
+				    n->text);
 		}
 		push(&body, t);
 		if (body.n > MAXLINE)
@@ -225,8 +233,8 @@ open_include(const char *name, char *path, size_t size)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = errno;
 	for (int i = -1; fd < 0 && i < A.opt.nincludes; i++) {
 		if (i < 0)
-			snprintf(path, size, "%.*s/%s", slash ? (int)(slash - s->file) : 1, slash ? s->file : ".",
-			    name);
+			snprintf(path, size, "%.*s/%s", slash ? (int)(slash - s->file) : 1,
+			    slash ? s->file : ".", name);
 		else
 			snprintf(path, size, "%s/%s", A.opt.include[i], name);
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -352,7 +360,7 @@ actuals(const struct macro *m, const char *name, struct list *args)
 			n++;
 			if (t.kind == ')')
 				break;
-			if (n >= MAXARGS)
+			if (n >= m->nargs)
 				fatal("wrong arg count for macro %s", name);
 			continue;
 		}
@@ -368,7 +376,7 @@ actuals(const struct macro *m, const char *name, struct list *args)
 static void
 invoke(const struct tok *name)
 {
-	const struct macro *m = name->name->macro;
+	const struct macro *m = tok_name(name)->macro;
 	if (!m->withargs) {
 		pushtokens(m->body, m->nbody);
 		return;
@@ -383,13 +391,15 @@ invoke(const struct tok *name)
 		pushtokens(plain, 1);
 		return;
 	}
-	struct list args[MAXARGS] = {0}, out = {0};
+	static struct list args[MAXARGS + 1];
+	struct list out = {0};
+	memset(args, 0, ((size_t)m->nargs + 1) * sizeof args[0]);
 	actuals(m, name->text, args);
 	for (size_t i = 0; i < m->nbody; i++) {
 		const struct tok *b = &m->body[i];
 		int k = m->nargs;
 		if (b->kind == T_NAME)
-			for (k = 0; k < m->nargs && m->args[k] != b->name;)
+			for (k = 0; k < m->nargs && m->args[k]->text != b->text;)
 				k++;
 		if (k == m->nargs || args[k].n == 0) {
 			push(&out, *b);
@@ -422,9 +432,9 @@ cpp_next(void)
 				if (!bol)
 					fatal("'#' must be first item on line");
 				bol = directive();
-				return (struct tok){'#', false, 1, "#", NULL};
+				return (struct tok){"#", 1, '#', false};
 			}
-			if (t.kind == T_NAME && t.name->macro && enabled()) {
+			if (t.kind == T_NAME && tok_name(&t)->macro && enabled()) {
 				nesting++;
 				invoke(&t);
 				continue;

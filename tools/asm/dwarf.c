@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // dwarf.c: .debug_line, .debug_info and .debug_abbrev, DWARF 4.
 //
-// A debugger steps through the lines of the source and of what it includes, and knows the functions.
+// A debugger steps through the lines of the source and of what it includes, and knows the
+// functions.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -160,12 +161,12 @@ lines(struct buf *b)
 static void
 abbreviations(struct buf *b)
 {
-	static const uint16_t unit[] = {DW_AT_producer, DW_FORM_string, DW_AT_language, DW_FORM_data2, DW_AT_name,
-	    DW_FORM_string, DW_AT_comp_dir, DW_FORM_string, DW_AT_low_pc, DW_FORM_addr, DW_AT_high_pc, DW_FORM_data8,
-	    DW_AT_stmt_list, DW_FORM_sec_offset, 0, 0};
-	static const uint16_t function[] = {DW_AT_name, DW_FORM_string, DW_AT_low_pc, DW_FORM_addr, DW_AT_high_pc,
-	    DW_FORM_data8, DW_AT_external, DW_FORM_flag, DW_AT_decl_file, DW_FORM_udata, DW_AT_decl_line,
-	    DW_FORM_udata, DW_AT_frame_base, DW_FORM_exprloc, 0, 0};
+	static const uint16_t unit[] = {DW_AT_producer, DW_FORM_string, DW_AT_language,
+	    DW_FORM_data2, DW_AT_name, DW_FORM_string, DW_AT_comp_dir, DW_FORM_string, DW_AT_low_pc,
+	    DW_FORM_addr, DW_AT_high_pc, DW_FORM_data8, DW_AT_stmt_list, DW_FORM_sec_offset, 0, 0};
+	static const uint16_t function[] = {DW_AT_name, DW_FORM_string, DW_AT_low_pc, DW_FORM_addr,
+	    DW_AT_high_pc, DW_FORM_data8, DW_AT_external, DW_FORM_flag, DW_AT_decl_file,
+	    DW_FORM_udata, DW_AT_decl_line, DW_FORM_udata, DW_AT_frame_base, DW_FORM_exprloc, 0, 0};
 	buf_uleb(b, 1);
 	buf_uleb(b, DW_TAG_compile_unit);
 	buf_byte(b, 1);

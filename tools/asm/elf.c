@@ -2,10 +2,10 @@
 // elf.c: the ELF64 relocatable object.
 //
 // Sections: .text; .rodata; .data.rel.ro for read-only data that holds addresses, so that no
-// relocation ever touches a page that is shared; .data; .bss; .tdata; .tbss. What the file defines is referred
-// to by its section and not by its name: it cannot be replaced at load time, and a shared object
-// needs no slot for it. Symbols that another file may define as well (DUPOK) are weak and hidden.
-// The file is written only when everything is known to be right.
+// relocation ever touches a page that is shared; .data; .bss; .tdata; .tbss. What the file defines
+// is referred to by its section and not by its name: it cannot be replaced at load time, and a
+// shared object needs no slot for it. Symbols that another file may define as well (DUPOK) are weak
+// and hidden. The file is written only when everything is known to be right.
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -83,15 +83,20 @@ place_data(void)
 		if (!s->global)
 			continue;
 		if (s->dataend > s->size) {
-			error("DATA for %s ends at %lld, behind its size %lld", s->name->text, (long long)s->dataend,
-			    (long long)s->size);
+			error("DATA for %s ends at %lld, behind its size %lld", s->name->text,
+			    (long long)s->dataend, (long long)s->size);
 			continue;
 		}
 		int sec = s->flags & TLSBSS ? (s->first ? SEC_TDATA : SEC_TBSS)
-		    : s->flags & RODATA	    ? (s->hasaddr ? SEC_RELRO : SEC_RODATA)
-		    : s->first		    ? SEC_DATA
+		    : s->flags & RODATA     ? (s->hasaddr ? SEC_RELRO : SEC_RODATA)
+		    : s->first              ? SEC_DATA
 					    : SEC_BSS;
-		uint64_t a = s->size >= 32 ? 32 : s->size >= 16 ? 16 : s->size >= 8 ? 8 : s->size >= 4 ? 4 : s->size >= 2 ? 2 : 1;
+		uint64_t a = s->size >= 32 ? 32
+		    : s->size >= 16        ? 16
+		    : s->size >= 8         ? 8
+		    : s->size >= 4         ? 4
+		    : s->size >= 2         ? 2
+					   : 1;
 		size[sec] = (size[sec] + a - 1) & ~(a - 1);
 		s->section = (uint8_t)sec;
 		s->addr = size[sec];
@@ -121,7 +126,8 @@ struct out {
 };
 
 static uint32_t
-addsym(struct out *o, const char *name, int bind, int type, int vis, int shndx, uint64_t value, uint64_t len)
+addsym(struct out *o, const char *name, int bind, int type, int vis, int shndx, uint64_t value,
+    uint64_t len)
 {
 	Elf64_Sym e = {0};
 	if (name[0]) {
@@ -158,7 +164,8 @@ symbols(struct out *o, bool debug)
 	for (struct sym *s = A.syms; s; s = s->next) {
 		bool constant = s->name->text[0] == '$'; // of sym_float
 		if (defined(s) && (s->abi == STATIC || constant))
-			s->index = addsym(o, sym_cname(s), STB_LOCAL, symtype(s), 0, s->section, s->addr, (uint64_t)s->size);
+			s->index = addsym(o, sym_cname(s), STB_LOCAL, symtype(s), 0, s->section,
+			    s->addr, (uint64_t)s->size);
 	}
 	o->nlocals = o->nsyms;
 	for (struct sym *s = A.syms; s; s = s->next) {
@@ -167,10 +174,13 @@ symbols(struct out *o, bool debug)
 		if (defined(s)) {
 			bool weak = s->flags & DUPOK;
 			s->index = addsym(o, sym_cname(s), weak ? STB_WEAK : STB_GLOBAL, symtype(s),
-			    weak ? STV_HIDDEN : STV_DEFAULT, s->section, s->addr, (uint64_t)s->size);
+			    weak ? STV_HIDDEN : STV_DEFAULT, s->section, s->addr,
+			    (uint64_t)s->size);
 		} else if (s->here) { // somebody refers to it
-			const char *name = s == o->tls && A.opt.tlsname ? A.opt.tlsname : sym_cname(s);
-			s->index = addsym(o, name, STB_GLOBAL, s == o->tls ? STT_TLS : STT_NOTYPE, 0, SHN_UNDEF, 0, 0);
+			const char *name =
+			    s == o->tls && A.opt.tlsname ? A.opt.tlsname : sym_cname(s);
+			s->index = addsym(o, name, STB_GLOBAL, s == o->tls ? STT_TLS : STT_NOTYPE,
+			    0, SHN_UNDEF, 0, 0);
 		}
 	}
 }
@@ -207,8 +217,8 @@ addrela(struct buf *b, uint64_t off, uint32_t sym, uint32_t type, int64_t add)
 static void
 rela(struct buf *b, const struct reloc *r, uint64_t base)
 {
-	static const uint8_t types[] = {R_X86_64_64, R_X86_64_32S, R_X86_64_PLT32, R_X86_64_PC32, R_X86_64_REX_GOTPCRELX,
-	    R_X86_64_TPOFF32, R_X86_64_GOTTPOFF};
+	static const uint8_t types[] = {R_X86_64_64, R_X86_64_32S, R_X86_64_PLT32, R_X86_64_PC32,
+	    R_X86_64_REX_GOTPCRELX, R_X86_64_TPOFF32, R_X86_64_GOTTPOFF};
 	int64_t add = r->add;
 	uint32_t sym = r->sym ? r->sym->index : 0, type = types[r->type];
 	bool pcrel = r->type != REL_ABS64 && r->type != REL_ABS32S && r->type != REL_TPOFF;
@@ -236,7 +246,8 @@ relocations(struct out *o)
 			for (uint32_t i = 0; i < s->nrels; i++)
 				rela(&o->rela[s->section], &s->rels[i], s->addr);
 	for (uint32_t i = 0; i < A.nehrels; i++)
-		addrela(&o->ehrela, A.ehrels[i].off, secsym[SEC_TEXT], R_X86_64_PC32, A.ehrels[i].add);
+		addrela(
+		    &o->ehrela, A.ehrels[i].off, secsym[SEC_TEXT], R_X86_64_PC32, A.ehrels[i].add);
 }
 
 static void
@@ -273,7 +284,8 @@ header(struct out *o, const char *name, uint32_t type, uint64_t flags, uint64_t 
 }
 
 static Elf64_Shdr *
-section(struct out *o, const char *name, uint32_t type, uint64_t flags, uint64_t alignment, const struct buf *b)
+section(struct out *o, const char *name, uint32_t type, uint64_t flags, uint64_t alignment,
+    const struct buf *b)
 {
 	Elf64_Shdr *h = header(o, name, type, flags, alignment);
 	h->sh_size = b->n;
@@ -342,7 +354,8 @@ write_all(struct out *o, bool debug)
 	o->nsh = 1;
 	buf_byte(&o->shstrtab, 0);
 	for (int k = 1; k < NSECTIONS; k++) {
-		Elf64_Shdr *h = header(o, sections[k].name, sections[k].type, sections[k].flags, align[k]);
+		Elf64_Shdr *h =
+		    header(o, sections[k].name, sections[k].type, sections[k].flags, align[k]);
 		h->sh_size = size[k];
 		if (k == SEC_TEXT)
 			bytes(o, A.text.p, A.text.n);
@@ -410,7 +423,8 @@ release(struct out *o)
 	free(o->dwrels);
 }
 
-// elf_write writes the object to path, or, if path is NULL, only makes sure that it could be written.
+// elf_write writes the object to path, or, if path is NULL, only makes sure that it could be
+// written.
 bool
 elf_write(const char *path)
 {
@@ -432,6 +446,8 @@ elf_write(const char *path)
 		error("%s", strerror(errno));
 		return false;
 	}
+	static char iobuf[1 << 16];
+	setvbuf(o.f, iobuf, _IOFBF, sizeof iobuf);
 	symbols(&o, debug);
 	relocations(&o);
 	write_all(&o, debug);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // encode.c: one instruction to bytes, by the table.
 //
-// The operands are classified (atom), the mnemonic's forms are tried in order, and the roles of the form
-// that fits say where each operand goes. One path serves every instruction; what the table cannot
-// say is here: MOVQ of a constant picks the shortest of three forms, and branches wait for layout.c.
+// The operands are classified (atom), the mnemonic's forms are tried in order, and the roles of the
+// form that fits say where each operand goes. One path serves every instruction; what the table
+// cannot say is here: MOVQ of a constant picks the shortest of three forms, and branches wait for
+// layout.c.
 #include <string.h>
 
 #include "asm.h"
@@ -32,41 +33,43 @@ numbered(int first, int from, int to, const char *fmt)
 		snprintf(regnames[first + i], sizeof regnames[0], fmt, i);
 }
 
-// names_init makes the names of registers and mnemonics known; each assembly begins with it.
+// names_init makes the names of registers and mnemonics known.
 void
 names_init(void)
 {
-	if (!regnames[REG_AX][0]) {
-		for (int i = 0; i < 8; i++) {
-			strcpy(regnames[REG_AL + i], lowbytes[i]);
-			strcpy(regnames[REG_AX + i], words[i]);
-		}
-		for (int i = 0; i < 4; i++)
-			strcpy(regnames[REG_AH + i], highbytes[i]);
-		for (int i = 0; i < 11; i++)
-			strcpy(regnames[REG_CS + i], special[i]);
-		for (int i = 0; i < 4; i++)
-			strcpy(regnames[REG_TLS + i], pseudo[i]);
+	if (regnames[REG_AX][0])
+		return;
+	names_base(true);
+	for (int i = 0; i < 8; i++) {
+		strcpy(regnames[REG_AL + i], lowbytes[i]);
+		strcpy(regnames[REG_AX + i], words[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		strcpy(regnames[REG_AH + i], highbytes[i]);
+	for (int i = 0; i < 11; i++)
+		strcpy(regnames[REG_CS + i], special[i]);
+	for (int i = 0; i < 4; i++)
+		strcpy(regnames[REG_TLS + i], pseudo[i]);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		numbered(REG_AL, 8, 16, "R%dB");
-		numbered(REG_AX, 8, 16, "R%d");
-		numbered(REG_F0, 0, 8, "F%d");
-		numbered(REG_M0, 0, 8, "M%d");
-		numbered(REG_K0, 0, 8, "K%d");
-		numbered(REG_X0, 0, 32, "X%d");
-		numbered(REG_Y0, 0, 32, "Y%d");
-		numbered(REG_Z0, 0, 32, "Z%d");
-		numbered(REG_CR0, 0, 16, "CR%d");
-		numbered(REG_DR0, 0, 8, "DR%d");
-		numbered(REG_TR0, 0, 8, "TR%d");
+	numbered(REG_AL, 8, 16, "R%dB");
+	numbered(REG_AX, 8, 16, "R%d");
+	numbered(REG_F0, 0, 8, "F%d");
+	numbered(REG_M0, 0, 8, "M%d");
+	numbered(REG_K0, 0, 8, "K%d");
+	numbered(REG_X0, 0, 32, "X%d");
+	numbered(REG_Y0, 0, 32, "Y%d");
+	numbered(REG_Z0, 0, 32, "Z%d");
+	numbered(REG_CR0, 0, 16, "CR%d");
+	numbered(REG_DR0, 0, 8, "DR%d");
+	numbered(REG_TR0, 0, 8, "TR%d");
 #pragma GCC diagnostic pop
-	}
 	for (int i = 1; i < NREGS; i++)
 		intern(regnames[i], strlen(regnames[i]))->reg = (uint8_t)i;
 	intern("g", 1)->reg = REG_R14;
 	for (int i = 0; i < NOPS; i++)
 		intern(mnemonics[i].name, strlen(mnemonics[i].name))->op = (uint16_t)(i + 1);
+	names_base(false);
 }
 
 static inline bool
@@ -147,7 +150,12 @@ constant(int64_t v)
 		return v >= -128 ? A_IS8 : v == (int32_t)v ? A_IS32 : A_I64;
 	if (v <= 1)
 		return v ? A_I1 : A_I0;
-	return v <= 3 ? A_IU2 : v <= 127 ? A_IU7 : v <= 255 ? A_IU8 : v <= INT32_MAX ? A_IS32 : v <= UINT32_MAX ? A_IU32 : A_I64;
+	return v <= 3         ? A_IU2
+	    : v <= 127        ? A_IU7
+	    : v <= 255        ? A_IU8
+	    : v <= INT32_MAX  ? A_IS32
+	    : v <= UINT32_MAX ? A_IU32
+			      : A_I64;
 }
 
 static enum atom
@@ -318,7 +326,8 @@ sib(const struct operand *o, int base)
 		put(4 << 3 | b);
 		return;
 	}
-	if (o->index == REG_SP || o->scale == 0 || !(isgeneral(o->index) || between(o->index, REG_X0, 96))) {
+	if (o->index == REG_SP || o->scale == 0 ||
+	    !(isgeneral(o->index) || between(o->index, REG_X0, 96))) {
 		bad("invalid instruction");
 		return;
 	}
@@ -620,7 +629,7 @@ emit(void)
 {
 	const struct insn *p = cur;
 	struct roles x = roles(p);
-	for (int i = 0; i < p->nops; i += p->nops > 1 ? p->nops - 1 : 1) {
+	for (int i = 0; i<p->nops; i += p->nops> 1 ? p->nops - 1 : 1) {
 		int s = segment_prefix(&p->o[i]);
 		if (s)
 			put(s);
@@ -635,10 +644,12 @@ emit(void)
 		for (int i = 0; i < form->npre; i++)
 			put(form->pre[i]);
 		rex = form->w ? W : 0;
-		rex |= (regnumber(x.r) & 8 ? R : 0) | (basenumber(x.m) & 8 ? B : 0) | (indexnumber(x.m) & 8 ? X : 0);
+		rex |= (regnumber(x.r) & 8 ? R : 0) | (basenumber(x.m) & 8 ? B : 0) |
+		    (indexnumber(x.m) & 8 ? X : 0);
 		rex |= regnumber(x.o) & 8 ? B : 0;
 		for (int i = 0; i < p->nops; i++)
-			if (form->role[i] != '.' && p->o[i].type == O_REG && islowbyte(p->o[i].reg, byteclass(form->cls[i])))
+			if (form->role[i] != '.' && p->o[i].type == O_REG &&
+			    islowbyte(p->o[i].reg, byteclass(form->cls[i])))
 				rex |= REX;
 		if (rex)
 			put(REX | rex);
@@ -656,7 +667,8 @@ emit(void)
 static bool
 quad(void)
 {
-	if (cur->op != OP_MOVQ || strcmp(form->role, "qo") != 0 || (uint64_t)cur->o[0].off > UINT32_MAX)
+	if (cur->op != OP_MOVQ || strcmp(form->role, "qo") != 0 ||
+	    (uint64_t)cur->o[0].off > UINT32_MAX)
 		return false;
 	int64_t v = cur->o[0].off;
 	int r = number(cur->o[1].reg);
@@ -694,7 +706,8 @@ find(const struct insn *p)
 static void
 duff(const struct insn *p)
 {
-	static const uint8_t before[] = {0x48, 0x89, 0x6c, 0x24, 0xf0, 0x48, 0x8d, 0x6c, 0x24, 0xf0};
+	static const uint8_t before[] = {
+	    0x48, 0x89, 0x6c, 0x24, 0xf0, 0x48, 0x8d, 0x6c, 0x24, 0xf0};
 	static const uint8_t after[] = {0x48, 0x8b, 0x6d, 0x00};
 	for (size_t i = 0; i < sizeof before; i++)
 		put(before[i]);

@@ -7,8 +7,8 @@
 //   prologue    the frame, in the form of Go 1.19 or 1.22
 //   rebase      x+8(FP) and x-8(SP) to the stack pointer; RET to the epilogue
 //
-// With whole = the frame and the saved BP, and depth = what the code before has pushed beyond the return
-// address: x+o(FP) is o+depth+8(SP), and x-8(SP), in Go's terms, is depth-bp-8(SP).
+// With whole = the frame and the saved BP, and depth = what the code before has pushed beyond the
+// return address: x+o(FP) is o+depth+8(SP), and x-8(SP), in Go's terms, is depth-bp-8(SP).
 //
 // Go 1.19:  SUBQ $whole, SP; MOVQ BP, frame(SP); LEAQ frame(SP), BP
 // Go 1.22:  PUSHQ BP; MOVQ SP, BP; SUBQ $frame, SP
@@ -155,17 +155,20 @@ floatconstant(struct insn *p)
 	}
 	int size = floatsize(p->op);
 	if (size)
-		*f = (struct operand){.type = O_MEM, .name = N_EXTERN, .sym = sym_float(f->f, size)};
+		*f =
+		    (struct operand){.type = O_MEM, .name = N_EXTERN, .sym = sym_float(f->f, size)};
 }
 
-// tls rewrites the use of thread-local storage. In an executable the offset of g from FS is known to
-// the linker, so `MOVQ TLS, R` is no code and off(R)(TLS*1) is FS:tlsg+off. With -pic R is loaded.
+// tls rewrites the use of thread-local storage. In an executable the offset of g from FS is known
+// to the linker, so `MOVQ TLS, R` is no code and off(R)(TLS*1) is FS:tlsg+off. With -pic R is
+// loaded.
 static void
 tls(struct insn *p)
 {
 	struct operand *f = &p->o[0], *t = &p->o[p->nops - 1];
 	bool move = p->op == OP_MOVQ || p->op == OP_MOVL;
-	if (move && p->nops == 2 && f->type == O_REG && f->reg == REG_TLS && t->type == O_REG && isgeneral(t->reg)) {
+	if (move && p->nops == 2 && f->type == O_REG && f->reg == REG_TLS && t->type == O_REG &&
+	    isgeneral(t->reg)) {
 		if (A.opt.pic) {
 			p->op = OP_MOVQ;
 			*f = (struct operand){.type = O_MEM, .got = true};
@@ -218,7 +221,8 @@ edit(struct insn *p)
 	case OP_RET:
 	case OP_DUFFCOPY:
 	case OP_DUFFZERO:
-		if ((t->type == O_MEM || t->type == O_ADDR) && (t->name == N_EXTERN || t->name == N_STATIC)) {
+		if ((t->type == O_MEM || t->type == O_ADDR) &&
+		    (t->name == N_EXTERN || t->name == N_STATIC)) {
 			t->type = O_BRANCH;
 			t->reg = t->index = t->scale = 0;
 		}
@@ -247,18 +251,19 @@ edit(struct insn *p)
 static bool
 elsewhere(const struct operand *o)
 {
-	return (o->type == O_MEM || o->type == O_ADDR) && o->name == N_EXTERN && o->sym && !o->sym->here &&
-	    !o->sym->global;
+	return (o->type == O_MEM || o->type == O_ADDR) && o->name == N_EXTERN && o->sym &&
+	    !o->sym->here && !o->sym->global;
 }
 
-// indirect makes p reach what is defined elsewhere. Addresses are loaded from the global offset table;
-// memory goes through R15, as in Go.
+// indirect makes p reach what is defined elsewhere. Addresses are loaded from the global offset
+// table; memory goes through R15, as in Go.
 static struct insn *
 indirect(struct insn *p)
 {
 	struct operand *o = NULL;
 	if (p->op == OP_CALL || p->op == OP_JMP || p->op == OP_RET || p->op == OP_NOP) {
-		if (p->nops == 1 && p->o[0].type == O_INDIR && p->o[0].name == N_EXTERN && !p->o[0].sym->here)
+		if (p->nops == 1 && p->o[0].type == O_INDIR && p->o[0].name == N_EXTERN &&
+		    !p->o[0].sym->here)
 			p->o[0].got = p->o[0].off == 0; // *f(SB) is a jump through f's slot
 		return p;
 	}
@@ -266,7 +271,8 @@ indirect(struct insn *p)
 		if (!elsewhere(&p->o[i]))
 			continue;
 		if (o) {
-			error_at(p, "cannot handle NAME_EXTERN on both sides in %s with -pic", insn_text(p));
+			error_at(p, "cannot handle NAME_EXTERN on both sides in %s with -pic",
+			    insn_text(p));
 			return p;
 		}
 		o = &p->o[i];
@@ -284,7 +290,8 @@ indirect(struct insn *p)
 		return off ? after(p, OP_ADDQ, imm(off), p->o[1]) : p;
 	}
 	if (p->op == OP_LEAL) {
-		error_at(p, "do not know how to handle LEA-type insn to 32 bits in %s with -pic", insn_text(p));
+		error_at(p, "do not know how to handle LEA-type insn to 32 bits in %s with -pic",
+		    insn_text(p));
 		return p;
 	}
 	// p becomes the load; a copy of it does the work.
@@ -294,7 +301,8 @@ indirect(struct insn *p)
 	work->o[o - p->o] = mem(REG_R15, off);
 	work->flags |= I_R15;
 	if (p->nops < 2) {
-		// There is room for one operand only: the load goes to an instruction of its own, and p to nothing.
+		// There is room for one operand only: the load goes to an instruction of its own,
+		// and p to nothing.
 		nothing(p);
 		p = after(p, OP_MOVQ, slot, reg(REG_R15));
 	} else {
@@ -331,8 +339,8 @@ sets(const struct insn *p)
 			return false;
 	}
 	const char *m = mnemonics[p->op].name;
-	return p->op == OP_POPQ || strncmp(m, "MOV", 3) == 0 || strncmp(m, "LEA", 3) == 0 || p->op == OP_XORL ||
-	    p->op == OP_XORQ;
+	return p->op == OP_POPQ || strncmp(m, "MOV", 3) == 0 || strncmp(m, "LEA", 3) == 0 ||
+	    p->op == OP_XORL || p->op == OP_XORQ;
 }
 
 // clobbered reports the first use of R15 behind an instruction that has left an address in it.
@@ -351,7 +359,8 @@ clobbered(struct insn *start)
 			for (int i = 0; i < p->nops; i++) {
 				if (uses(&p->o[i], REG_R15) && !load && !(p->flags & I_R15)) {
 					error_at(p,
-					    "when dynamic linking, R15 is clobbered by a global variable access "
+					    "when dynamic linking, R15 is clobbered by a global "
+					    "variable access "
 					    "and is used here: %s",
 					    insn_text(p));
 					return;
@@ -407,7 +416,8 @@ stacksplit(struct insn *p, int64_t frame)
 	struct insn *call = last(branch);
 	bool ctxt = A.fn.sym->flags & NEEDCTXT;
 	call = after(call, OP_CALL,
-	    function(sym_named(ctxt ? "runtime.morestack" : "runtime.morestack_noctxt", ABI0)), none);
+	    function(sym_named(ctxt ? "runtime.morestack" : "runtime.morestack_noctxt", ABI0)),
+	    none);
 	call->flags |= I_TAIL;
 	call->line = head->line;
 	call->file = head->file;
@@ -448,7 +458,8 @@ isleaf(const struct func *f)
 		}
 		if (p->op != OP_CALL || !p->nops)
 			continue;
-		const char *name = p->o[0].type == O_BRANCH && p->o[0].sym ? p->o[0].sym->name->text : "";
+		const char *name =
+		    p->o[0].type == O_BRANCH && p->o[0].sym ? p->o[0].sym->name->text : "";
 		bool panics_only = strncmp(name, "runtime.panicIndex", 18) == 0 ||
 		    strncmp(name, "runtime.panicSlice", 18) == 0;
 		for (size_t i = 0; i < sizeof panics / sizeof panics[0]; i++)
@@ -577,7 +588,8 @@ shortcut(struct func *f)
 			continue;
 		struct insn *q = t->target;
 		int hops = 0;
-		while (q->op == OP_JMP && q->nops == 1 && q->o[0].type == O_BRANCH && q->o[0].target && hops++ < 5000)
+		while (q->op == OP_JMP && q->nops == 1 && q->o[0].type == O_BRANCH &&
+		    q->o[0].target && hops++ < 5000)
 			q = q->o[0].target;
 		// A ring of jumps is left as it is: it is meant.
 		t->target = hops > 5000 ? p : q;

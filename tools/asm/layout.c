@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // layout.c: addresses of instructions, and which branches are short.
 //
-// All forward branches begin short; one that does not reach becomes near and stays so, and all is laid
-// out again until nothing changes. A backward branch is what its distance asks for. This is Go's
-// way, which a solver of the same problem would have to imitate to make the same bytes.
+// All forward branches begin short; one that does not reach becomes near and stays so, and all is
+// laid out again until nothing changes. A backward branch is what its distance asks for. This is
+// Go's way, which a solver of the same problem would have to imitate to make the same bytes.
 #include <string.h>
 
 #include "asm.h"
@@ -62,9 +62,10 @@ branch(struct insn *p)
 static void
 pad(int n)
 {
-	static const uint8_t nops[10][9] = {{0}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}, {0x0f, 0x1f, 0x40, 0x00},
-	    {0x0f, 0x1f, 0x44, 0x00, 0x00}, {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
-	    {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00}, {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+	static const uint8_t nops[10][9] = {{0}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00},
+	    {0x0f, 0x1f, 0x40, 0x00}, {0x0f, 0x1f, 0x44, 0x00, 0x00},
+	    {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00}, {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
+	    {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
 	    {0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00}};
 	for (; n > 0; n -= n > 9 ? 9 : n)
 		buf_put(&A.text, nops[n > 9 ? 9 : n], n > 9 ? 9 : (size_t)n);
@@ -114,7 +115,8 @@ relocs(const struct insn *p, uint32_t base)
 		struct reloc *t = push_reloc(&A.textrels, &A.ntextrels, &A.captextrels);
 		*t = *r;
 		t->off += base;
-		// What is relative to the end of the instruction, the linker takes relative to the field.
+		// What is relative to the end of the instruction, the linker takes relative to the
+		// field.
 		if (r->type == REL_PC32 || r->type == REL_GOT || r->type == REL_GOTTPOFF)
 			t->add -= p->len - (r->off + r->size);
 	}

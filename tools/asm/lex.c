@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // lex.c: characters to tokens.
 //
-// A source is read through a window, never as a whole. Identifiers may hold · and ∕ (U+00B7, U+2215),
-// which stand for . and / in symbol names and are replaced here.
+// A source is read through a window, never as a whole. Identifiers may hold · and ∕ (U+00B7,
+// U+2215), which stand for . and / in symbol names and are replaced here.
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -118,15 +118,29 @@ take(int c)
 static inline bool
 isname(int c)
 {
-	return isalnum(c) || c == '_' || c >= 0x80;
+	return (unsigned)((c | 0x20) - 'a') < 26 || (unsigned)(c - '0') < 10 || c == '_' ||
+	    c >= 0x80;
 }
 
-// identifier is behind its first character, which is taken. UTF-8 passes through but for the two dots.
+// identifier is behind its first character, which is taken. UTF-8 passes through but for the two
+// dots.
 static struct name *
 identifier(struct source *s)
 {
 	bool high = (unsigned char)text[0] >= 0x80;
 	int c;
+	// Most are plain and whole in the window, and need not be copied.
+	const unsigned char *p = (const unsigned char *)s->window + s->pos,
+			    *e = (const unsigned char *)s->window + s->end;
+	while (p < e && isname(*p) && *p < 0x80)
+		p++;
+	if (!high && p < e && *p < 0x80 && s->pos > 0) {
+		size_t len = (size_t)(p - (const unsigned char *)s->window) - s->pos;
+		if (len >= MAXTOKEN)
+			fatal("token too long");
+		s->pos += len;
+		return intern((const char *)p - len - 1, len + 1);
+	}
 	while ((c = peekc(s)) >= 0 && isname(c)) {
 		high |= c >= 0x80;
 		take(c);
@@ -204,7 +218,8 @@ quoted(struct source *s, int quote)
 		if (c == '\\') {
 			c = getch(s);
 			if (c < 0 || c == '\n')
-				fatal("%s literal not terminated", quote == '"' ? "string" : "char");
+				fatal(
+				    "%s literal not terminated", quote == '"' ? "string" : "char");
 			take(c);
 		}
 	}
@@ -246,17 +261,17 @@ block_comment(struct source *s)
 static struct tok
 finish(struct source *s, int kind)
 {
-	struct tok t = {kind, s->space, (uint32_t)ntext, NULL, NULL};
+	struct tok t = {
+	    arena_text(&A.line, text, ntext), (uint32_t)ntext, (uint16_t)kind, s->space};
 	s->space = false;
-	t.text = arena_text(&A.line, text, ntext);
 	return t;
 }
 
-// A token of one or two characters needs no memory.
+// A token of up to two characters needs no memory.
 static struct tok
 punctuation(struct source *s, int kind, const char *t)
 {
-	struct tok tok = {kind, s->space, (uint32_t)strlen(t), t, NULL};
+	struct tok tok = {t, t[0] ? t[1] ? 2 : 1 : 0, (uint16_t)kind, s->space};
 	s->space = false;
 	return tok;
 }
@@ -276,7 +291,7 @@ lex_next(void)
 	if (s->istokens) {
 		if (s->itok < s->ntoks)
 			return s->toks[s->itok++];
-		return (struct tok){T_EOF, false, 0, "", NULL};
+		return (struct tok){"", 0, T_EOF, false};
 	}
 	for (;;) {
 		int c = getch(s);
@@ -300,7 +315,7 @@ lex_next(void)
 				s->space = true;
 				if (line_comment(s)) {
 					A.lineno = s->line;
-					return punctuation(s, T_BUILD, "//go:build");
+					return punctuation(s, T_BUILD, "//");
 				}
 				continue;
 			}
@@ -322,10 +337,9 @@ lex_next(void)
 		}
 		if (isname(c)) {
 			take(c);
-			struct tok t = {T_NAME, s->space, 0, NULL, identifier(s)};
+			struct name *n = identifier(s);
+			struct tok t = {n->text, n->len, T_NAME, s->space};
 			s->space = false;
-			t.text = t.name->text;
-			t.len = t.name->len;
 			return t;
 		}
 		if (c == '"' || c == '\'') {

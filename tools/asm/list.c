@@ -2,8 +2,9 @@
 // list.c: instructions and operands as text, and the listing of -S.
 //
 // The listing has a line `NAME STEXT|SDATA ... size=N` for each symbol. Below it, for text, a line
-// for each instruction: offset, bytes, file and line, the instruction; for data the bytes, 16 a line
-// that are not all zero; then the relocations: `rel OFFSET+SIZE t=TYPE SYMBOL+ADDEND`, as in Go.
+// for each instruction: offset, bytes, file and line, the instruction; for data the bytes, 16 a
+// line that are not all zero; then the relocations: `rel OFFSET+SIZE t=TYPE SYMBOL+ADDEND`, as in
+// Go.
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,8 +17,7 @@ struct text {
 	size_t n;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-add(struct text *t, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) add(struct text *t, const char *fmt, ...)
 {
 	__builtin_va_list ap;
 	__builtin_va_start(ap, fmt);
@@ -77,7 +77,10 @@ operand(struct text *t, const struct operand *o)
 		break;
 	case O_BRANCH:
 		if (o->sym)
-			address(t, &(struct operand){.name = o->name ? o->name : N_EXTERN, .sym = o->sym, .off = o->off});
+			address(t,
+			    &(struct operand){.name = o->name ? o->name : N_EXTERN,
+				.sym = o->sym,
+				.off = o->off});
 		else if (o->target)
 			add(t, "%d", o->target->pc);
 		else
@@ -130,7 +133,8 @@ attributes(const struct sym *s)
 		int flag;
 		const char *name;
 	} names[] = {{DUPOK, "dupok"}, {NOSPLIT, "nosplit"}, {RODATA, "rodata"}, {NOPTR, "noptr"},
-	    {WRAPPER, "wrapper"}, {NEEDCTXT, "needctxt"}, {TLSBSS, "tls"}, {NOFRAME, "noframe"}, {TOPFRAME, "topframe"}};
+	    {WRAPPER, "wrapper"}, {NEEDCTXT, "needctxt"}, {TLSBSS, "tls"}, {NOFRAME, "noframe"},
+	    {TOPFRAME, "topframe"}};
 	if (s->abi == STATIC)
 		fprintf(A.listing, " static");
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -144,8 +148,9 @@ relocs(const struct reloc *r, uint32_t n, uint32_t base)
 	static const char *const names[] = {
 	    "R_ADDR", "R_ADDR", "R_CALL", "R_PCREL", "R_GOTPCREL", "R_TLS_LE", "R_TLS_IE"};
 	for (; n > 0; n--, r++)
-		fprintf(A.listing, "\trel %u+%u t=%s %s%s%+" PRId64 "\n", r->off - base, r->size, names[r->type],
-		    r->sym ? r->sym->name->text : "", r->sym && r->sym->abi == STATIC ? "<>" : "", r->add);
+		fprintf(A.listing, "\trel %u+%u t=%s %s%s%+" PRId64 "\n", r->off - base, r->size,
+		    names[r->type], r->sym ? r->sym->name->text : "",
+		    r->sym && r->sym->abi == STATIC ? "<>" : "", r->add);
 }
 
 void
@@ -165,8 +170,9 @@ list_func(const struct func *f, const uint8_t *code, size_t size)
 		fprintf(A.listing, "\t0x%04x ", (unsigned)p->pc);
 		for (int32_t i = p->pc; i < end; i++)
 			fprintf(A.listing, " %02x", code[i]);
-		fprintf(A.listing, "%*s(%s:%u)\t%s\n", end - p->pc < 8 ? 3 * (8 - (end - p->pc)) + 1 : 1, "", p->file,
-		    p->line, p->flags & I_ALIGN ? "PCALIGN" : insn_text(p));
+		fprintf(A.listing, "%*s(%s:%u)\t%s\n",
+		    end - p->pc < 8 ? 3 * (8 - (end - p->pc)) + 1 : 1, "", p->file, p->line,
+		    p->flags & I_ALIGN ? "PCALIGN" : insn_text(p));
 	}
 	if (s->nrels)
 		relocs(A.textrels + s->index, s->nrels, (uint32_t)s->addr);

@@ -187,8 +187,11 @@ push_reloc(struct reloc **v, uint32_t *n, uint32_t *cap)
 }
 
 // ---- names ----
-static struct name **table;
+// Those of registers and mnemonics are made once and stay when the others go.
+static struct name **table, *basenames;
 static uint32_t tablesize, nnames;
+static struct arena base;
+static bool basing;
 
 static void
 rehash(void)
@@ -224,13 +227,47 @@ intern(const char *s, size_t len)
 		rehash();
 	if (nnames++ == MAXNAMES)
 		fatal("too many different names");
-	struct name *n = arena_alloc(&A.perm, sizeof *n + len + 1);
+	struct name *n = arena_alloc(basing ? &base : &A.perm, sizeof *n + len + 1);
 	n->hash = h;
 	n->len = (uint32_t)len;
 	memcpy(n->text, s, len);
+	if (basing) {
+		n->base = basenames;
+		basenames = n;
+	}
 	n->next = table[h & (tablesize - 1)];
 	table[h & (tablesize - 1)] = n;
 	return n;
+}
+
+// names_base: what is interned from here on, or from here on no more, is there for ever.
+void
+names_base(bool on)
+{
+	basing = on;
+}
+
+static void
+names_reset(void)
+{
+	if (tablesize > 1 << 16) {
+		free(table);
+		table = NULL;
+		tablesize = 0;
+	}
+	if (tablesize)
+		memset(table, 0, tablesize * sizeof *table);
+	nnames = 0;
+	for (struct name *n = basenames; n; n = n->base) {
+		if (nnames++ >= tablesize)
+			rehash();
+		n->macro = NULL;
+		memset(n->syms, 0, sizeof n->syms);
+		n->labelfn = 0;
+		n->stubbed = false;
+		n->next = table[n->hash & (tablesize - 1)];
+		table[n->hash & (tablesize - 1)] = n;
+	}
 }
 
 // ---- symbols ----
@@ -283,7 +320,8 @@ sym_float(double f, int size)
 		memcpy(&bits, &f, 8);
 	else
 		memcpy(&bits, &single, 4);
-	snprintf(text, sizeof text, size == 8 ? "$f64.%016llx" : "$f32.%08llx", (unsigned long long)bits);
+	snprintf(text, sizeof text, size == 8 ? "$f64.%016llx" : "$f32.%08llx",
+	    (unsigned long long)bits);
 	struct sym *s = sym_named(text, ABI0);
 	if (!s->global) {
 		s->global = true;
@@ -365,9 +403,7 @@ asm_reset(void)
 	free(A.textrels);
 	free(A.ehrels);
 	free(A.rows);
-	free(table);
-	table = NULL;
-	tablesize = nnames = 0;
+	names_reset();
 	memset(&A, 0, sizeof A);
 	A.opt = opt;
 	A.diag = diag;

@@ -4,8 +4,8 @@
 // usage: mkoptab amd64/*.tbl > optab.h
 //        mkoptab -examples amd64/*.tbl > forms.s     one instruction a form, for tests/asm.sh
 //
-// The format of the tables is described at the head of amd64/base.tbl. Everything that can be checked
-// is checked here, with file and line, so that the assembler can trust the table.
+// The format of the tables is described at the head of amd64/base.tbl. Everything that can be
+// checked is checked here, with file and line, so that the assembler can trust the table.
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -168,7 +168,8 @@ vector(struct form *f, char *text)
 	char *save = NULL;
 	bool havemap = false;
 	f->enc = text[0] == 'E' ? "EVEX" : "VEX";
-	for (char *p = strtok_r(strchr(text, '.') + 1, ".", &save); p; p = strtok_r(NULL, ".", &save)) {
+	for (char *p = strtok_r(strchr(text, '.') + 1, ".", &save); p;
+	     p = strtok_r(NULL, ".", &save)) {
 		if (strcmp(p, "128") == 0 || strcmp(p, "256") == 0 || strcmp(p, "512") == 0)
 			f->len = p[0] == '1' ? 0 : p[0] == '2' ? 1 : 2;
 		else if (strcmp(p, "66") == 0 || strcmp(p, "F3") == 0 || strcmp(p, "F2") == 0)
@@ -222,7 +223,9 @@ encoding(struct form *f, char *text)
 			f->digit = p[1] - '0';
 		} else {
 			int b = hexbyte(p);
-			int *n = near ? &f->nnear : f->enc[0] == 'L' && isprefix(b) && !f->ncode && !f->w ? &f->npre : &f->ncode;
+			int *n = near                                               ? &f->nnear
+			    : f->enc[0] == 'L' && isprefix(b) && !f->ncode && !f->w ? &f->npre
+										    : &f->ncode;
 			if (*n == 4)
 				die("opcode too long");
 			(near ? f->near : n == &f->npre ? f->pre : f->code)[(*n)++] = b;
@@ -272,7 +275,8 @@ check(const struct form *f)
 		die("ModRM.reg is neither a register nor a digit");
 	if (!m && (r || f->digit >= 0))
 		die("no operand for ModRM.rm");
-	if (f->enc[0] == 'L' && (strchr(f->role, 'v') || strchr(f->role, 'k') || strchr(f->role, 's')))
+	if (f->enc[0] == 'L' &&
+	    (strchr(f->role, 'v') || strchr(f->role, 'k') || strchr(f->role, 's')))
 		die("a role for VEX in %s", f->role);
 	if (f->enc[0] != 'E' && f->flags & 7)
 		die("a property for EVEX");
@@ -324,7 +328,8 @@ operands(struct form *f, char *text, const char *roles)
 static void
 setname(char *to, const char *text)
 {
-	if (strlen(text) >= sizeof names[0].name || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(text))
+	if (strlen(text) >= sizeof names[0].name ||
+	    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != strlen(text))
 		die("not a mnemonic: %s", text);
 	strcpy(to, text);
 }
@@ -438,13 +443,15 @@ example(const char *class, int i, bool memory)
 	static const char *const bytes8[] = {"BL", "R10B", "SIB", "R15B", "DL", "AH"};
 	static const struct {
 		const char *class, *text;
-	} fixed[] = {{"0", "$0"}, {"1", "$1"}, {"u2", "$3"}, {"u7", "$100"}, {"u8", "$200"}, {"i8", "$-7"}, {"ib", "$-7"},
-	    {"s32", "$-70000"}, {"i32", "$305419896"}, {"i64", "$0x123456789abcdef0"}, {"al", "AL"}, {"cl", "CL"},
-	    {"ax", "AX"}, {"cx", "CX"}, {"rx", "BX"}, {"f0", "F0"}, {"x0", "X0"}, {"vx", "8(R10)(X4*8)"},
-	    {"VX", "8(R10)(X20*8)"}, {"vy", "(R10)(Y4*2)"}, {"VY", "(R10)(Y20*2)"}, {"VZ", "256(DI)(Z20*4)"},
-	    {"[X4]", "[X4-X7]"}, {"[Y4]", "[Y4-Y7]"}, {"[Z4]", "[Z4-Z7]"}, {"cs", "CS"}, {"ss", "SS"}, {"ds", "DS"},
-	    {"es", "ES"}, {"fs", "FS"}, {"gs", "GS"}, {"gdtr", "GDTR"}, {"idtr", "IDTR"}, {"ldtr", "LDTR"},
-	    {"msw", "MSW"}, {"task", "TASK"}, {"cr", "CR8"}, {"dr0", "DR0"}, {"tr6", "TR6"}, {"addr", "$sym+8(SB)"}};
+	} fixed[] = {{"0", "$0"}, {"1", "$1"}, {"u2", "$3"}, {"u7", "$100"}, {"u8", "$200"},
+	    {"i8", "$-7"}, {"ib", "$-7"}, {"s32", "$-70000"}, {"i32", "$305419896"},
+	    {"i64", "$0x123456789abcdef0"}, {"al", "AL"}, {"cl", "CL"}, {"ax", "AX"}, {"cx", "CX"},
+	    {"rx", "BX"}, {"f0", "F0"}, {"x0", "X0"}, {"vx", "8(R10)(X4*8)"},
+	    {"VX", "8(R10)(X20*8)"}, {"vy", "(R10)(Y4*2)"}, {"VY", "(R10)(Y20*2)"},
+	    {"VZ", "256(DI)(Z20*4)"}, {"[X4]", "[X4-X7]"}, {"[Y4]", "[Y4-Y7]"}, {"[Z4]", "[Z4-Z7]"},
+	    {"cs", "CS"}, {"ss", "SS"}, {"ds", "DS"}, {"es", "ES"}, {"fs", "FS"}, {"gs", "GS"},
+	    {"gdtr", "GDTR"}, {"idtr", "IDTR"}, {"ldtr", "LDTR"}, {"msw", "MSW"}, {"task", "TASK"},
+	    {"cr", "CR8"}, {"dr0", "DR0"}, {"tr6", "TR6"}, {"addr", "$sym+8(SB)"}};
 	size_t bar = strcspn(class, "|"), slash = strcspn(class, "/");
 	char first[16];
 	snprintf(first, sizeof first, "%.*s", (int)(bar < slash ? bar : slash), class);
@@ -484,10 +491,12 @@ examples_of(const char *name, const struct form *f, const char *suffix, bool mem
 static void
 examples(void)
 {
-	printf("// Made by mkoptab -examples: one instruction for each form of the tables, more for those\n"
+	printf("// Made by mkoptab -examples: one instruction for each form of the tables, more "
+	       "for those\n"
 	       "// that take memory or suffixes.\n");
 	for (int i = 0; i < nnames; i++) {
-		if (i == 0 || names[i].name[0] != names[i - 1].name[0] || strncmp(names[i].name, "RET", 3) == 0 ||
+		if (i == 0 || names[i].name[0] != names[i - 1].name[0] ||
+		    strncmp(names[i].name, "RET", 3) == 0 ||
 		    strncmp(names[i - 1].name, "RET", 3) == 0)
 			printf("TEXT forms_%s(SB), 4, $0\n", names[i].name);
 		for (int k = 0; k < names[i].n && !names[i].alias[0]; k++) {
@@ -547,9 +556,11 @@ main(int argc, char **argv)
 	for (int i = 0; i < nclasses; i++) {
 		char *save = NULL, *save2 = NULL;
 		printf("\t0");
-		for (char *p = strtok_r(classes[i], "|", &save); p; p = strtok_r(NULL, "|", &save)) {
+		for (char *p = strtok_r(classes[i], "|", &save); p;
+		     p = strtok_r(NULL, "|", &save)) {
 			char *list = strdup(atomsof(p));
-			for (char *q = strtok_r(list, " ", &save2); q; q = strtok_r(NULL, " ", &save2))
+			for (char *q = strtok_r(list, " ", &save2); q;
+			     q = strtok_r(NULL, " ", &save2))
 				printf(" | 1ull << A_%s", q);
 			free(list);
 		}
@@ -565,8 +576,8 @@ main(int argc, char **argv)
 		bytes(f->pre, f->npre);
 		bytes(f->code, f->ncode);
 		bytes(f->near, f->nnear);
-		printf("%d, %d, %d, %d, %d, %d, %d, %d},\n", f->w, f->digit, f->map, f->pp, f->len, f->disp, f->bcst,
-		    f->flags);
+		printf("%d, %d, %d, %d, %d, %d, %d, %d},\n", f->w, f->digit, f->map, f->pp, f->len,
+		    f->disp, f->bcst, f->flags);
 	}
 	printf("};\nconst struct mnemonic mnemonics[NOPS] = {\n");
 	for (int i = 0; i < nnames; i++) {

@@ -5,9 +5,9 @@
 //	#define g__size 408            the size of a struct
 //	#define const_Grunning 2       an enumerator
 //
-// as Go's compiler writes them to go_asm.h. The header is preprocessed, and what this file finds in it by
-// reading declarations is asked of the C compiler, which knows the values: a line of assembly that
-// it writes for each. Nothing is computed here.
+// as Go's compiler writes them to go_asm.h. The header is preprocessed, and what this file finds in
+// it by reading declarations is asked of the C compiler, which knows the values: a line of assembly
+// that it writes for each. Nothing is computed here.
 #include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -41,7 +41,8 @@ next(void)
 			char *quote = memchr(at, '"', (size_t)((nl ? nl : end) - at));
 			char *close = quote ? strchr(quote + 1, '"') : NULL;
 			if (close)
-				ours = (size_t)(close - quote - 1) == strlen(header) && strncmp(quote + 1, header, strlen(header)) == 0;
+				ours = (size_t)(close - quote - 1) == strlen(header) &&
+				    strncmp(quote + 1, header, strlen(header)) == 0;
 			at = nl ? nl : end;
 			continue;
 		}
@@ -89,7 +90,8 @@ static FILE *questions;
 static void
 ask(const char *name, const char *expression)
 {
-	fprintf(questions, "\t__asm__ volatile(\"\\n->%s %%c0\" :: \"i\"((long)(%s)));\n", name, expression);
+	fprintf(questions, "\t__asm__ volatile(\"\\n->%s %%c0\" :: \"i\"((long)(%s)));\n", name,
+	    expression);
 }
 
 static void
@@ -123,7 +125,8 @@ members(struct fields *f)
 	char name[128] = "";
 	bool declarator = false, bitfield = false;
 	while (next() && !is("}")) {
-		if (is("__attribute__") || is("_Alignas") || is("__extension__") || is("_Static_assert") || is("__asm__")) {
+		if (is("__attribute__") || is("_Alignas") || is("__extension__") ||
+		    is("_Static_assert") || is("__asm__")) {
 			bool bare = is("__extension__");
 			if (!bare && next() && is("("))
 				skip();
@@ -165,7 +168,7 @@ members(struct fields *f)
 			at = back;
 			continue;
 		}
-	punctuation:
+punctuation:
 		if (is("(")) {
 			// (*name)(...) declares name; what comes behind a name is its parameters.
 			char *back = at;
@@ -191,7 +194,8 @@ members(struct fields *f)
 			name[0] = 0;
 			bitfield = declarator = false;
 		} else if ((isalpha((unsigned char)word[0]) || word[0] == '_') && !bitfield) {
-			snprintf(name, sizeof name, "%s", word); // the last word before , or ; is the name
+			snprintf(name, sizeof name, "%s",
+			    word); // the last word before , or ; is the name
 			declarator = false;
 			char *back = at;
 			declarator = next() && (is(",") || is(";") || is("[") || is(":"));

@@ -3,7 +3,8 @@
 //
 //	operand  = [ '$' | '*' ] symbol [ '<>' | '<ABI>' ] [ offset ] '(' pseudo ')' { index }
 //	         | register | '[' register '-' register ']'
-//	         | [ '$' | '*' ] [ expr ] [ '(' register [ '*' scale ] ')' [ '(' register '*' scale ')' ] ]
+//	         | [ '$' | '*' ] [ expr ] [ '(' register [ '*' scale ] ')' [ '(' register '*' scale
+//')' ] ]
 //
 // Expressions are unsigned 64-bit arithmetic with Go's precedence: * / % << >> & before + - | ^.
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 static const struct tok *in;
 static int nin, pos, depth;
-static const struct tok eof = {T_EOF, false, 3, "EOF", NULL};
+static const struct tok eof = {"EOF", 3, T_EOF, false};
 
 static struct tok
 next(void)
@@ -78,16 +79,20 @@ integer(const struct tok *t, uint64_t *out)
 		base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
 		s += base != 8 || c == 'o' ? 2 : 1;
 		if (!*s)
-			return error("strconv.ParseUint: parsing \"%s\": invalid syntax", t->text), false;
+			return error("strconv.ParseUint: parsing \"%s\": invalid syntax", t->text),
+			       false;
 	}
 	for (; *s; s++) {
 		if (*s == '_')
 			continue;
 		unsigned d = *s <= '9' ? (unsigned)*s - '0' : ((unsigned)*s | 0x20) - 'a' + 10;
 		if (d >= base)
-			return error("strconv.ParseUint: parsing \"%s\": invalid syntax", t->text), false;
+			return error("strconv.ParseUint: parsing \"%s\": invalid syntax", t->text),
+			       false;
 		if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, d, &v))
-			return error("strconv.ParseUint: parsing \"%s\": value out of range", t->text), false;
+			return error("strconv.ParseUint: parsing \"%s\": value out of range",
+				   t->text),
+			       false;
 	}
 	*out = v;
 	return true;
@@ -287,7 +292,8 @@ floatexpr(void)
 			if (*end || t.text[0] == '_')
 				error("strconv.ParseFloat: parsing \"%s\": invalid syntax", t.text);
 			else if (errno == ERANGE && (v > 1 || v < -1))
-				error("strconv.ParseFloat: parsing \"%s\": value out of range", t.text);
+				error("strconv.ParseFloat: parsing \"%s\": value out of range",
+				    t.text);
 			return sign * v;
 		}
 		}
@@ -343,7 +349,8 @@ symbol(struct operand *a, struct name *n, int prefix, bool isjump)
 			if (tok_is(&t, "ABIInternal"))
 				abi = ABIINTERNAL;
 			else if (!tok_is(&t, "ABI0"))
-				error("malformed ABI selector \"%s\" in reference to \"%s\"", t.text, n->text);
+				error("malformed ABI selector \"%s\" in reference to \"%s\"",
+				    t.text, n->text);
 		}
 		get('>');
 	}
@@ -381,7 +388,7 @@ static int
 inparens(int *times, const char **name)
 {
 	struct tok t = next();
-	int r = t.kind == T_NAME ? t.name->reg : 0;
+	int r = t.kind == T_NAME ? tok_name(&t)->reg : 0;
 	*times = 0;
 	*name = t.text;
 	if (!r) {
@@ -453,7 +460,7 @@ list(struct operand *a)
 	struct tok low = next();
 	if (low.kind == T_EOF)
 		error("register list: expected ']', found EOF");
-	if (low.kind != T_NAME || !low.name->reg || low.name->reg >= REG_PSEUDO) {
+	if (low.kind != T_NAME || !tok_name(&low)->reg || tok_name(&low)->reg >= REG_PSEUDO) {
 		error("register list: bad low register in `[%s`", low.text);
 		return;
 	}
@@ -461,16 +468,17 @@ list(struct operand *a)
 	if (t.kind != '-')
 		error("register list: expected '-' after `[%s`, found %s", low.text, t.text);
 	struct tok high = next();
-	if (high.kind != T_NAME || !high.name->reg || high.name->reg >= REG_PSEUDO) {
+	if (high.kind != T_NAME || !tok_name(&high)->reg || tok_name(&high)->reg >= REG_PSEUDO) {
 		error("register list: bad high register in `[%s-%s`", low.text, high.text);
 		return;
 	}
 	t = next();
 	if (t.kind != ']')
-		error("register list: expected ']' after `[%s-%s`, found %s", low.text, high.text, t.text);
+		error("register list: expected ']' after `[%s-%s`, found %s", low.text, high.text,
+		    t.text);
 	a->type = O_LIST;
-	a->reg = low.name->reg;
-	a->last = high.name->reg;
+	a->reg = tok_name(&low)->reg;
+	a->last = tok_name(&high)->reg;
 }
 
 // constant reads what begins with a constant. True: nothing else belongs to the operand.
@@ -527,7 +535,7 @@ parse_operand(const struct tok *tokens, int n, bool isjump)
 	if (peek() == '$' || peek() == '*')
 		prefix = next().kind;
 	struct tok t = next();
-	int r = t.kind == T_NAME ? t.name->reg : 0;
+	int r = t.kind == T_NAME ? tok_name(&t)->reg : 0;
 	if (r) {
 		if (prefix && prefix != '*')
 			error("prefix %c not allowed for register: %c%s", prefix, prefix, t.text);
@@ -538,7 +546,7 @@ parse_operand(const struct tok *tokens, int n, bool isjump)
 	}
 	switch (t.kind) {
 	case T_NAME:
-		symbol(&a, t.name, prefix, isjump);
+		symbol(&a, tok_name(&t), prefix, isjump);
 		if (peek() == T_EOF)
 			return a;
 		break;
@@ -554,7 +562,7 @@ parse_operand(const struct tok *tokens, int n, bool isjump)
 			error("missing right parenthesis");
 			return a;
 		}
-		if (in[pos + 1].kind == T_NAME && in[pos + 1].name->reg)
+		if (in[pos + 1].kind == T_NAME && tok_name(&in[pos + 1])->reg)
 			break;
 		if (constant(&a, prefix))
 			return a;

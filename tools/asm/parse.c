@@ -87,7 +87,8 @@ resolve(struct func *f)
 				for (struct insn *q = f->head; q; q = q->next)
 					byseq[i++] = q;
 			}
-			int64_t i = p->seq - f->head->seq + (o->off > INT32_MAX || o->off < INT32_MIN ? INT32_MAX : o->off);
+			int64_t i = p->seq - f->head->seq +
+			    (o->off > INT32_MAX || o->off < INT32_MIN ? INT32_MAX : o->off);
 			if (i < 0 || i >= f->n)
 				error_at(p, "branch out of range (%#x)", (unsigned)o->off);
 			else
@@ -224,7 +225,8 @@ text(const struct span *s, int n)
 		return;
 	}
 	if (a.sym->text || a.sym->global) {
-		error("symbol %s redeclared; the other declaration is at %s:%d", name, a.sym->file, a.sym->line);
+		error("symbol %s redeclared; the other declaration is at %s:%d", name, a.sym->file,
+		    a.sym->line);
 		return;
 	}
 	a.sym->text = true;
@@ -406,7 +408,8 @@ pcalign(const struct span *s, int n)
 	if (!immediate("PCALIGN", s[0], &a) || outside())
 		return;
 	if (a.off & (a.off - 1) || a.off < 8 || a.off > 2048) {
-		error("alignment value of an instruction must be a power of two and in the range [8, 2048], got %lld",
+		error("alignment value of an instruction must be a power of two and in the range "
+		      "[8, 2048], got %lld",
 		    (long long)a.off);
 		return;
 	}
@@ -579,7 +582,9 @@ static void
 statement(const struct name *word, const char *cond, const struct span *s, int n)
 {
 	const char *w = word->text;
-	if (strcmp(w, "TEXT") == 0)
+	if (word->op)
+		instruction(word->op - 1, w, cond, s, n);
+	else if (strcmp(w, "TEXT") == 0)
 		text(s, n);
 	else if (strcmp(w, "DATA") == 0) {
 		if (!A.prescan)
@@ -590,8 +595,6 @@ statement(const struct name *word, const char *cond, const struct span *s, int n
 		mark(w, s, n);
 	else if (strcmp(w, "PCALIGN") == 0)
 		pcalign(s, n);
-	else if (word->op)
-		instruction(word->op - 1, w, cond, s, n);
 	else
 		error("unrecognized instruction \"%s\"", w);
 }
@@ -616,7 +619,7 @@ parse(void)
 			// What follows would make no sense either.
 			fatal("expected identifier, found \"%s\"", t.text);
 		}
-		struct name *word = t.name;
+		struct name *word = tok_name(&t);
 		const char *file = A.file;
 		int lineno = A.lineno, n = 0;
 		char cond[64] = "";

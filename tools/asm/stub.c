@@ -3,15 +3,16 @@
 //
 //	func add(a, b int64) (sum int64)
 //
-// in a .go file (-stub), or behind // in the source itself, becomes a prototype in a C header (-H) and
-// a trampoline: a function of the C name with the C calling convention, which copies the arguments to
-// where the assembly function (ABI0) has them, above its return address, calls it, and takes the
-// results from there. The assembly function keeps its Go name and can be called by other assembly.
+// in a .go file (-stub), or behind // in the source itself, becomes a prototype in a C header (-H)
+// and a trampoline: a function of the C name with the C calling convention, which copies the
+// arguments to where the assembly function (ABI0) has them, above its return address, calls it, and
+// takes the results from there. The assembly function keeps its Go name and can be called by other
+// assembly.
 //
 // Layout of the Go side: arguments like the fields of a struct, then the results, from the next
-// multiple of 8. The C side is the System V ABI: a string is a struct of two words in two registers,
-// a slice one of three, in memory; several results are a struct, in registers up to 16 bytes.
-// The trampolines are text in Go's assembly language, which is assembled behind the source.
+// multiple of 8. The C side is the System V ABI: a string is a struct of two words in two
+// registers, a slice one of three, in memory; several results are a struct, in registers up to 16
+// bytes. The trampolines are text in Go's assembly language, which is assembled behind the source.
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -84,7 +85,8 @@ eat(const char *s)
 	size_t n = strlen(s);
 	if ((size_t)(end - at) < n || memcmp(at, s, n) != 0)
 		return false;
-	if (isalnum((unsigned char)s[0]) && at + n < end && (isalnum((unsigned char)at[n]) || at[n] == '_'))
+	if (isalnum((unsigned char)s[0]) && at + n < end &&
+	    (isalnum((unsigned char)at[n]) || at[n] == '_'))
 		return false;
 	at += n;
 	return true;
@@ -95,7 +97,9 @@ word(char *out, size_t size)
 {
 	size_t n = 0;
 	blanks();
-	while (at < end && (isalnum((unsigned char)*at) || *at == '_' || *at == '.' || (unsigned char)*at >= 0x80)) {
+	while (at < end &&
+	    (isalnum((unsigned char)*at) || *at == '_' || *at == '.' ||
+		(unsigned char)*at >= 0x80)) {
 		if (n + 1 >= size)
 			return false;
 		out[n++] = *at++;
@@ -140,7 +144,8 @@ type(struct param *p)
 			start = at;
 		}
 		if (word(w, sizeof w) && named(w) && named(w)->parts[1] == 0)
-			snprintf(p->ctype, sizeof p->ctype, "%s%s*", named(w)->c, strchr(named(w)->c, '*') ? "" : " ");
+			snprintf(p->ctype, sizeof p->ctype, "%s%s*", named(w)->c,
+			    strchr(named(w)->c, '*') ? "" : " ");
 		else if (w[0])
 			snprintf(p->ctype, sizeof p->ctype, "void *");
 		else {
@@ -206,10 +211,11 @@ list(struct param *p, int *np)
 static void
 cname(struct param *p, int i)
 {
-	static const char *const words[] = {"_", "auto", "bool", "case", "char", "class", "const", "default", "delete",
-	    "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "new",
-	    "operator", "private", "public", "register", "return", "short", "signed", "sizeof", "static", "struct",
-	    "switch", "template", "this", "throw", "try", "typedef", "union", "unsigned", "using", "void", "while"};
+	static const char *const words[] = {"_", "auto", "bool", "case", "char", "class", "const",
+	    "default", "delete", "do", "double", "else", "enum", "extern", "float", "for", "goto",
+	    "if", "inline", "int", "long", "new", "operator", "private", "public", "register",
+	    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
+	    "throw", "try", "typedef", "union", "unsigned", "using", "void", "while"};
 	bool bad = false;
 	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
 		bad |= strcmp(p->name, words[k]) == 0;
@@ -285,19 +291,21 @@ prototype(const struct function *f)
 	if (f->nout > 1) {
 		buf_print(&header, "struct %s%s_result {\n", package("_"), f->name);
 		for (int i = 0; i < f->nout; i++)
-			buf_print(&header, "\t%s%s%s;\n", f->out[i].ctype, strchr(f->out[i].ctype, '*') ? "" : " ", f->out[i].name);
+			buf_print(&header, "\t%s%s%s;\n", f->out[i].ctype,
+			    strchr(f->out[i].ctype, '*') ? "" : " ", f->out[i].name);
 		buf_print(&header, "};\n");
 	}
 	if (f->nout == 0)
 		buf_print(&header, "void ");
 	else if (f->nout == 1)
-		buf_print(&header, "%s%s", f->out[0].ctype, strchr(f->out[0].ctype, '*') ? "" : " ");
+		buf_print(
+		    &header, "%s%s", f->out[0].ctype, strchr(f->out[0].ctype, '*') ? "" : " ");
 	else
 		buf_print(&header, "struct %s%s_result ", package("_"), f->name);
 	buf_print(&header, "%s%s(", package("_"), f->name);
 	for (int i = 0; i < f->nin; i++)
-		buf_print(&header, "%s%s%s%s", i ? ", " : "", f->in[i].ctype, strchr(f->in[i].ctype, '*') ? "" : " ",
-		    f->in[i].name);
+		buf_print(&header, "%s%s%s%s", i ? ", " : "", f->in[i].ctype,
+		    strchr(f->in[i].ctype, '*') ? "" : " ", f->in[i].name);
 	buf_print(&header, f->nin ? ");\n" : "void);\n");
 }
 
@@ -311,7 +319,11 @@ move(int size)
 static const char *
 load(int size, bool issigned)
 {
-	return size == 8 ? "MOVQ" : size == 4 ? "MOVL" : size == 2 ? (issigned ? "MOVWLSX" : "MOVWLZX") : issigned ? "MOVBLSX" : "MOVBLZX";
+	return size == 8 ? "MOVQ"
+	    : size == 4  ? "MOVL"
+	    : size == 2  ? (issigned ? "MOVWLSX" : "MOVWLZX")
+	    : issigned   ? "MOVBLSX"
+			 : "MOVBLZX";
 }
 
 // arguments copies them to the Go side. In: where the seventh is, from SP; whether DI is taken.
@@ -330,12 +342,15 @@ arguments(const struct function *f, int stack, bool hidden)
 		for (int k = 0; k < n; k++) {
 			int off = p->off + 8 * k;
 			if (!registers) {
-				buf_print(&asmtext, "\tMOVQ %d(SP), AX\n\t%s AX, %d(SP)\n", stack, move(size > 8 ? 8 : size), off);
+				buf_print(&asmtext, "\tMOVQ %d(SP), AX\n\t%s AX, %d(SP)\n", stack,
+				    move(size > 8 ? 8 : size), off);
 				stack += 8;
 			} else if (parts[k] == 'i') {
-				buf_print(&asmtext, "\t%s %s, %d(SP)\n", move(size), regs[ni++], off);
+				buf_print(
+				    &asmtext, "\t%s %s, %d(SP)\n", move(size), regs[ni++], off);
 			} else {
-				buf_print(&asmtext, "\t%s X%d, %d(SP)\n", size == 4 ? "MOVSS" : "MOVSD", nf++, off);
+				buf_print(&asmtext, "\t%s X%d, %d(SP)\n",
+				    size == 4 ? "MOVSS" : "MOVSD", nf++, off);
 			}
 		}
 	}
@@ -355,8 +370,8 @@ results(const struct function *f, int pointer_at)
 			int n = (int)strlen(t->parts), size = t->size / n;
 			off = (off + t->align - 1) / t->align * t->align;
 			for (int k = 0; k < n; k++)
-				buf_print(&asmtext, "\t%s %d(SP), CX\n\t%s CX, %d(AX)\n", move(size), f->out[i].off + 8 * k,
-				    move(size), off + size * k);
+				buf_print(&asmtext, "\t%s %d(SP), CX\n\t%s CX, %d(AX)\n",
+				    move(size), f->out[i].off + 8 * k, move(size), off + size * k);
 			off += t->size;
 		}
 		return;
@@ -364,13 +379,16 @@ results(const struct function *f, int pointer_at)
 	if (f->nout == 1 && f->out[0].type->parts[1] == 0) {
 		const struct type *t = f->out[0].type;
 		if (t->parts[0] == 'i')
-			buf_print(&asmtext, "\t%s %d(SP), AX\n", load(t->size, t->issigned), f->out[0].off);
+			buf_print(&asmtext, "\t%s %d(SP), AX\n", load(t->size, t->issigned),
+			    f->out[0].off);
 		else
-			buf_print(&asmtext, "\t%s %d(SP), X0\n", t->size == 4 ? "MOVSS" : "MOVSD", f->out[0].off);
+			buf_print(&asmtext, "\t%s %d(SP), X0\n", t->size == 4 ? "MOVSS" : "MOVSD",
+			    f->out[0].off);
 		return;
 	}
-	// A struct of up to 16 bytes has the layout of the Go results, which begin at a multiple of 8. Each word
-	// of it that holds an integer goes to a general register, and one of floats alone to a vector register.
+	// A struct of up to 16 bytes has the layout of the Go results, which begin at a multiple
+	// of 8. Each word of it that holds an integer goes to a general register, and one of floats
+	// alone to a vector register.
 	static const char *const regs[] = {"AX", "DX"};
 	int base = f->out[0].off, words = 0, ints = 0, vectors = 0;
 	char class[2] = {0, 0};
@@ -398,7 +416,8 @@ trampoline(const struct function *f, const char *path, int lineno)
 {
 	static const char *const saved[] = {"BP", "BX", "R12", "R13", "R14", "R15"};
 	bool hidden = inmemory(f);
-	int room = (f->size + 8 + 15) / 16 * 16 + 8; // with the saved registers and the return address: a multiple of 16
+	int room = (f->size + 8 + 15) / 16 * 16 +
+	    8; // with the saved registers and the return address: a multiple of 16
 	int pointer_at = room - 8;
 	// To a debugger all of it is the line of the declaration: it is one line.
 	buf_print(&asmtext, "#line %d \"%s\"\n", lineno, path);

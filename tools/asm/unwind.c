@@ -3,21 +3,27 @@
 //
 // The state is followed along the control flow, not down the page: behind a RET in the middle of a
 // function the frame is again what the branch to there left. What moves SP in a way that cannot
-// be known ends it: then the frame counts from BP, if BP is known, and if not, unwinding stops there.
+// be known ends it: then the frame counts from BP, if BP is known, and if not, unwinding stops
+// there.
 #include <string.h>
 
 #include "asm.h"
 
 enum { UNKNOWN = -1, DWARF_BP = 6, DWARF_SP = 7, DWARF_PC = 16 };
 
+// The registers that C wants back. Go's functions may use them all: then they are lost to who
+// unwinds, until the trampoline that has saved them.
+enum { BX, BP, R12, R13, R14, R15, NSAVED };
+static const uint8_t dwarfreg[NSAVED] = {3, DWARF_BP, 12, 13, 14, 15};
+
 // At the beginning of an instruction, in bytes below the canonical frame address (CFA):
 struct frame_state {
-	int32_t sp;    // SP; UNKNOWN
-	int32_t bp;    // BP if it points into the frame; UNKNOWN
-	int32_t saved; // the slot where the caller's BP is; 0: in BP; UNKNOWN: lost
+	int32_t sp;            // SP; UNKNOWN
+	int32_t bp;            // BP if it points into the frame; UNKNOWN
+	int32_t saved[NSAVED]; // the slot where the caller's is; 0: in the register; UNKNOWN: lost
 };
 
-static const struct frame_state entry = {8, UNKNOWN, 0};
+static const struct frame_state entry = {.sp = 8, .bp = UNKNOWN};
 
 static bool
 isreg(const struct operand *o, int r)
@@ -25,13 +31,46 @@ isreg(const struct operand *o, int r)
 	return o->type == O_REG && o->reg == r;
 }
 
+// saved is the index of a register that C wants back, whole or a byte of it; UNKNOWN for others.
+static int
+saved(const struct operand *o)
+{
+	if (o->type != O_REG)
+		return UNKNOWN;
+	switch (o->reg) {
+	case REG_BX:
+	case REG_BL:
+	case REG_BH:
+		return BX;
+	case REG_BP:
+	case REG_BPB:
+		return BP;
+	}
+	if (o->reg >= REG_R12 && o->reg <= REG_R15)
+		return R12 + o->reg - REG_R12;
+	if (o->reg >= REG_R15B - 3 && o->reg <= REG_R15B)
+		return R12 + o->reg - (REG_R15B - 3);
+	return UNKNOWN;
+}
+
+// lose notes that a register is written. What the caller had in it is gone if it was not saved.
+static void
+lose(struct frame_state *s, int r)
+{
+	if (r == BP)
+		s->bp = UNKNOWN;
+	if (r != UNKNOWN && s->saved[r] == 0)
+		s->saved[r] = UNKNOWN;
+}
+
 // Reads its last operand only.
 static bool
 compares(const struct insn *p)
 {
 	const char *m = mnemonics[p->op].name;
-	return strncmp(m, "CMP", 3) == 0 || strncmp(m, "TEST", 4) == 0 || strncmp(m, "PUSH", 4) == 0 ||
-	    strncmp(m, "BT", 2) == 0 || p->op == OP_CALL || p->op == OP_JMP || strncmp(m, "NOP", 3) == 0;
+	return strncmp(m, "CMP", 3) == 0 || strncmp(m, "TEST", 4) == 0 ||
+	    strncmp(m, "PUSH", 4) == 0 || strncmp(m, "BT", 2) == 0 || p->op == OP_CALL ||
+	    p->op == OP_JMP || strncmp(m, "NOP", 3) == 0;
 }
 
 static void
@@ -47,8 +86,9 @@ movesp(struct frame_state *s, int64_t by)
 static int32_t
 slot(const struct frame_state *s, const struct operand *o)
 {
-	bool issp = o->type == O_MEM && !o->index && (o->reg == REG_SP || o->name == N_AUTO || o->name == N_PARAM) &&
-	    o->name != N_EXTERN && o->name != N_STATIC;
+	bool issp = o->type == O_MEM && !o->index &&
+	    (o->reg == REG_SP || o->name == N_AUTO || o->name == N_PARAM) && o->name != N_EXTERN &&
+	    o->name != N_STATIC;
 	if (!issp || s->sp == UNKNOWN || o->off > s->sp || o->off < -4096)
 		return UNKNOWN;
 	return (int32_t)(s->sp - o->off);
@@ -59,11 +99,15 @@ static struct frame_state
 step(struct frame_state s, const struct insn *p)
 {
 	const struct operand *a = p->o, *z = p->nops ? &p->o[p->nops - 1] : NULL;
+	int r;
+	if (p->flags & (I_MARK | I_ALIGN))
+		return s;
 	switch (p->op) {
 	case OP_PUSHQ:
 		movesp(&s, 8);
-		if (isreg(a, REG_BP) && s.saved == 0 && s.sp != UNKNOWN)
-			s.saved = s.sp;
+		r = saved(a);
+		if (r != UNKNOWN && s.saved[r] == 0 && s.sp != UNKNOWN)
+			s.saved[r] = s.sp;
 		return s;
 	case OP_PUSHFQ:
 		return movesp(&s, 8), s;
@@ -76,10 +120,9 @@ step(struct frame_state s, const struct insn *p)
 		return movesp(&s, -2), s;
 	case OP_POPW:
 	case OP_POPQ:
-		if (isreg(z, REG_BP)) {
-			s.bp = UNKNOWN;
-			s.saved = s.saved == s.sp ? 0 : s.saved > 0 ? s.saved : UNKNOWN;
-		}
+		lose(&s, r = saved(z));
+		if (r != UNKNOWN && s.saved[r] > 0 && s.saved[r] == s.sp)
+			s.saved[r] = 0;
 		if (isreg(z, REG_SP))
 			s.sp = UNKNOWN;
 		movesp(&s, p->op == OP_POPQ ? -8 : -2);
@@ -87,7 +130,7 @@ step(struct frame_state s, const struct insn *p)
 	case OP_LEAVEQ:
 		s.sp = s.bp;
 		if (s.sp != UNKNOWN) {
-			s.saved = s.saved == s.sp ? 0 : s.saved;
+			s.saved[BP] = s.saved[BP] == s.sp ? 0 : s.saved[BP];
 			movesp(&s, -8);
 		}
 		s.bp = UNKNOWN;
@@ -100,32 +143,47 @@ step(struct frame_state s, const struct insn *p)
 	case OP_LEAQ:
 		if (isreg(z, REG_SP) && slot(&s, a) != UNKNOWN)
 			return s.sp = slot(&s, a), s;
-		if (isreg(z, REG_SP) && a->reg == REG_BP && !a->index && !a->name && s.bp != UNKNOWN)
+		if (isreg(z, REG_SP) && a->reg == REG_BP && !a->index && !a->name &&
+		    s.bp != UNKNOWN)
 			return s.sp = s.bp, movesp(&s, -a->off), s;
 		if (isreg(z, REG_BP))
-			return s.bp = slot(&s, a), s;
+			return lose(&s, BP), s.bp = slot(&s, a), s;
 		break;
 	case OP_MOVQ:
 		if (isreg(z, REG_SP) && isreg(a, REG_BP) && s.bp != UNKNOWN)
 			return s.sp = s.bp, s;
 		if (isreg(z, REG_BP) && isreg(a, REG_SP))
-			return s.bp = s.sp, s;
-		if (isreg(a, REG_BP) && s.saved == 0 && slot(&s, z) > 0)
-			return s.saved = slot(&s, z), s;
-		if (isreg(z, REG_BP) && s.saved > 0 && slot(&s, a) == s.saved) {
-			s.saved = 0;
-			s.bp = UNKNOWN;
+			return lose(&s, BP), s.bp = s.sp, s;
+		r = saved(a);
+		if (r != UNKNOWN && s.saved[r] == 0 && slot(&s, z) > 0 && a->reg >= REG_AX)
+			return s.saved[r] = slot(&s, z), s;
+		r = saved(z);
+		if (r != UNKNOWN && s.saved[r] > 0 && slot(&s, a) == s.saved[r]) {
+			lose(&s, r);
+			s.saved[r] = 0;
 			return s;
 		}
 		break;
+	case OP_CPUID:
+		return lose(&s, BX), s;
 	}
-	bool writes = z && !compares(p);
-	if (writes && (isreg(z, REG_SP) || (p->nops && strncmp(mnemonics[p->op].name, "XCHG", 4) == 0 && isreg(a, REG_SP))))
-		s.sp = UNKNOWN;
-	if (writes && isreg(z, REG_BP)) {
-		s.bp = UNKNOWN;
-		if (s.saved == 0)
-			s.saved = UNKNOWN;
+	if (!z || z->type != O_REG)
+		z = NULL;
+	const char *m = mnemonics[p->op].name;
+	bool both = p->nops > 1 && ((m[0] == 'X' && (m[1] == 'C' || m[1] == 'A')) || m[0] == 'M') &&
+	    (strncmp(m, "XCHG", 4) == 0 || strncmp(m, "XADD", 4) == 0 ||
+		strncmp(m, "MULX", 4) == 0);
+	if ((!z && !both) || compares(p))
+		return s;
+	if (z) {
+		if (z->reg == REG_SP)
+			s.sp = UNKNOWN;
+		lose(&s, saved(z));
+	}
+	for (int i = 0; both && i < p->nops; i++) {
+		if (isreg(&p->o[i], REG_SP))
+			s.sp = UNKNOWN;
+		lose(&s, saved(&p->o[i]));
 	}
 	return s;
 }
@@ -173,8 +231,10 @@ follow(struct func *f)
 			}
 			if (ends(p) || !p->next || p->next->state)
 				break;
+			struct frame_state *same =
+			    memcmp(&now, p->state, sizeof now) == 0 ? p->state : NULL;
 			p = p->next;
-			p->state = arena_alloc(&A.func, sizeof now);
+			p->state = same ? same : arena_alloc(&A.func, sizeof now);
 			*p->state = now;
 		}
 	}
@@ -282,16 +342,19 @@ change(struct buf *b, const struct frame_state *from, const struct frame_state *
 		buf_byte(b, DW_CFA_def_cfa_offset);
 		buf_uleb(b, (uint64_t)newoff);
 	}
-	if (from->saved == to->saved)
-		return;
-	if (to->saved > 0 && to->saved % 8 == 0) {
-		buf_byte(b, DW_CFA_offset | DWARF_BP);
-		buf_uleb(b, (uint64_t)to->saved / 8);
-	} else if (to->saved == 0) {
-		buf_byte(b, DW_CFA_restore | DWARF_BP);
-	} else {
-		buf_byte(b, DW_CFA_undefined);
-		buf_uleb(b, DWARF_BP);
+	for (int i = 0; i < NSAVED; i++) {
+		int32_t slot = to->saved[i];
+		if (slot == from->saved[i])
+			continue;
+		if (slot > 0 && slot % 8 == 0) {
+			buf_byte(b, DW_CFA_offset | dwarfreg[i]);
+			buf_uleb(b, (uint64_t)slot / 8);
+		} else if (slot == 0) {
+			buf_byte(b, DW_CFA_restore | dwarfreg[i]);
+		} else {
+			buf_byte(b, DW_CFA_undefined);
+			buf_uleb(b, dwarfreg[i]);
+		}
 	}
 }
 
@@ -303,7 +366,8 @@ same(const struct frame_state *a, const struct frame_state *b)
 	int32_t aoff, boff;
 	rule(a, &areg, &aoff);
 	rule(b, &breg, &boff);
-	return areg == breg && (aoff == boff || areg == 0) && a->saved == b->saved;
+	return areg == breg && (aoff == boff || areg == 0) &&
+	    memcmp(a->saved, b->saved, sizeof a->saved) == 0;
 }
 
 void

@@ -364,6 +364,14 @@ servers() {
 		c=${s%:*}
 		count "servers/$c-goroutines" tests/servers.sh "${c/curl/nginx}" -- "$d/client"
 	done
+	for s in crawler:curl pgpool:pq; do
+		count "examples/${s%:*}_builds" "$PWD/build/gcc-d0/bin/rt0" build -posix -Wall -Wextra -Werror -I/usr/include/postgresql -o "$d/${s%:*}" "examples/${s%:*}.c" "-l${s#*:}"
+	done
+	count examples/crawler with 0 nginx "\"$d/crawler\" \"\$RT0_NGINX/hello.txt\" | grep '1 pages, 0 failed'"
+	count examples/crawler_nonsense bash -c '! "$0" nonsense && ! "$0" && ! "$0" -j 0 http://x/ && ! "$0" http://127.0.0.1:1/' "$d/crawler"
+	count examples/pgpool with 0 postgres "\"$d/pgpool\" -c 4 -n 50 \"\$RT0_POSTGRES\" | grep '50 queries over 4 connections, 0 wrong'"
+	count examples/pgpool_nonsense bash -c '! "$0" "host=127.0.0.1 port=1" && ! "$0" && ! "$0" -c x y' "$d/pgpool"
+	rm -f "$d"/*
 	for s in TERM INT HUP; do
 		count servers/nothing_left_after_$s ended $s
 	done

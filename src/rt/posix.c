@@ -93,7 +93,8 @@ runtime_posixforked(void)
 
 // ---- waking ----
 
-// claim makes the call's word why. True: the caller has done so; *gpp is who is to be readied, or NULL.
+// claim makes the call's word why. True: the caller has done so; *gpp is who is to be readied, or NULL: it is
+// counted in npollwait still.
 static bool
 claim(struct posixcall *c, uintptr_t why, struct g **gpp)
 {
@@ -104,8 +105,6 @@ claim(struct posixcall *c, uintptr_t why, struct g **gpp)
 		if (!atomic_cas(&c->word, old, why))
 			continue;
 		*gpp = old == WAIT ? NULL : (struct g *)old;
-		if (*gpp != NULL)
-			atomic_xadd(&sched.npollwait, -1);
 		return true;
 	}
 }
@@ -116,6 +115,8 @@ waitlate(struct timer *t, int64_t now)
 	(void)now;
 	struct g *gp = NULL;
 	claim(t->arg, LATE, &gp);
+	if (gp != NULL)
+		atomic_xadd(&sched.npollwait, -1);
 	return gp;
 }
 
@@ -316,6 +317,7 @@ closing1(struct posixfd *f, int32_t fd)
 	runtime_unlock(&f->lock);
 	for (struct g *gp; (gp = q.head) != NULL;) {
 		q.head = gp->schedlink;
+		atomic_xadd(&sched.npollwait, -1);
 		runtime_goready(gp);
 	}
 }

@@ -10,6 +10,8 @@
 # ONLY="step step" runs these steps alone.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# What nohup and the like have ignored would stay ignored in all tests, those of signals too.
+[[ -n ${RT0_SIGNALS:-} ]] || RT0_SIGNALS=reset exec env --default-signal=HUP,INT,QUIT,PIPE "$BASH" tests/all.sh "$@"
 log=$PWD/build/test
 mkdir -p "$log"
 passed=0 failed=0 skipped=0

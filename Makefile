@@ -31,22 +31,26 @@ CORE   := $(RT) -ffreestanding $(if $(findstring gcc,$(CC)),-fno-reorder-functio
 RTTEXT := objcopy --rename-section .text=rt0_text --rename-section .text.unlikely.=rt0_text
 HOSTED := -Wl,--wrap=main $(B)/rt0_main.o $(B)/librt0.a -lpthread -ldl
 
-SRCS   := $(filter-out src/arch/% src/os/%,$(wildcard src/*/*.c)) \
+SRCS   := $(filter-out src/arch/% src/os/% src/posix/%,$(wildcard src/*/*.c)) \
 	$(wildcard src/arch/$(ARCH)/*.[cS] src/os/$(OS)/*.[cS])
 ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).S
 OBJS   := $(patsubst %,$(B)/%.o,$(filter-out src/libc/rt0_main.c $(ENTRY),$(SRCS)))
+POSIX  := $(patsubst %,$(B)/%.o,$(wildcard src/posix/*.c))
+TOOLS  := $(patsubst %,$(B)/%.o,tools/rt0.c $(filter-out %/mkoptab.c,$(wildcard tools/asm/*.c)))
 UNIT   := $(patsubst %,$(B)/%.o,$(wildcard tests/unit/*.c) tests/harness/unit.c)
 
-all: $(B)/librt0.a $(B)/librt0.so $(B)/rt0_main.o $(B)/rt0_pure.o $(B)/bin/rt0
+all: $(B)/librt0.a $(B)/librt0.so $(B)/librt0_posix.a $(B)/librt0_posix.so $(B)/rt0_main.o $(B)/rt0_pure.o $(B)/bin/rt0
 	@$(if $(filter 0,$(DEBUG)$(SAN)),mkdir -p bin && ln -sfn '$(abspath $(B))/bin/rt0' bin/rt0,:)
 
 # Stamps: other flags, or a source that came or went, build again what depends on them.
 $(B)/flags: TEXT = $(CC) $(CORE) $(RTTEXT)
-$(B)/sources: TEXT = $(OBJS)
+$(B)/sources: TEXT = $(OBJS) $(POSIX)
 $(B)/flags $(B)/sources: FORCE
 	@mkdir -p $(@D); echo '$(TEXT)' | cmp -s - $@ || echo '$(TEXT)' > $@
 $(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
+$(B)/src/posix/%.c.o: src/posix/%.c $(B)/flags
+	@mkdir -p $(@D); $(CC) $(RT) -U_FORTIFY_SOURCE -c -o $@ $<
 $(B)/src/%.o: src/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(CORE) -c -o $@ $<
 	@$(RTTEXT) $@
@@ -61,14 +65,25 @@ $(B)/librt0.a: $(OBJS) $(B)/sources
 $(B)/librt0.so: $(OBJS) $(B)/sources tools/pkg/librt0.map
 	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO) -Wl,-z,now,-z,nodelete,-Bsymbolic,--version-script=tools/pkg/librt0.map -o $(B)/$(SO) $(OBJS) -lpthread -ldl
 	@ln -sfn $(SO) $@; echo '  $@'
-$(B)/bin/rt0: tools/rt0.c $(wildcard include/*.h include/rt0/*.h) $(B)/flags
-	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include
-	@$(CC) -std=gnu11 -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -Iinclude -DRT0_BUILDFLAGS='"$(SANFLAGS)"' -o $@ $<
+# Neither needs librt0: it finds the runtime of the process that it is in.
+$(B)/librt0_posix.a: $(POSIX) $(B)/sources
+	@rm -f $@; $(AR) rcs $@ $(POSIX); echo '  $@'
+$(B)/librt0_posix.so: $(POSIX) $(B)/sources
+	@$(CC) $(SANFLAGS) -shared -Wl,-soname,$(SO:librt0%=librt0_posix%) -Wl,-z,now,-z,nodelete -o $(B)/$(SO:librt0%=librt0_posix%) $(POSIX) -lpthread -ldl
+	@ln -sfn $(SO:librt0%=librt0_posix%) $@; echo '  $@'
+# The rt0 command, with the assembler in it. Its table of instructions is made of text.
+$(B)/optab.h: tools/asm/mkoptab.c $(wildcard tools/asm/amd64/*.tbl)
+	@mkdir -p $(@D); $(CC) -std=gnu11 -O1 -Wall -Wextra -o $(B)/mkoptab $< && $(B)/mkoptab $(filter %.tbl,$^) > $@.new && mv $@.new $@
+$(B)/tools/%.o: tools/% $(B)/flags $(B)/optab.h
+	@mkdir -p $(@D); $(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra $(if $(WERROR),-Werror) -MMD -MP -Iinclude -I$(B) \
+		-DRT0_BUILDFLAGS='"$(SANFLAGS)"' -c -o $@ $<
+$(B)/bin/rt0: $(TOOLS)
+	@mkdir -p $(@D); ln -sfn '$(CURDIR)/include' $(B)/include; $(CC) -o $@ $^
 $(B)/unit: $(UNIT) $(B)/librt0.a $(B)/rt0_main.o
 	@$(CC) $(SANFLAGS) -rdynamic -o $@ $(UNIT) $(HOSTED) -lm -lm
 $(B)/runner: tests/harness/runner.c
 	@mkdir -p $(@D); $(CC) -std=gnu11 -O2 -g -Wall -Wextra -o $@ $<
--include $(OBJS:.o=.d) $(UNIT:.o=.d) $(B)/src/libc/rt0_main.c.d
+-include $(OBJS:.o=.d) $(POSIX:.o=.d) $(UNIT:.o=.d) $(TOOLS:.o=.d) $(B)/src/libc/rt0_main.c.d
 
 RUNNER := $(B)/runner -j $(J) -b $(B) -c $(CC) -d $(DEBUG) $(SAN:%=-s %) $(T:%=-k %)
 TESTS  := $(B)/unit tests/prog
@@ -85,7 +100,7 @@ run: all ; @$(B)/bin/rt0 run examples/wordfreq.c /usr/share/common-licenses
 bench: all ; @CC='$(CC)' LIB='$(abspath $(B))' bench/run.sh $(T)
 model: ; @models/check.sh
 lint-symbols: all ; @tests/lint_symbols.sh $(B) $(CC)
-format: ; clang-format -i $(wildcard include/*.h include/rt0/*.h src/*.h src/*/*.[ch] src/*/*/*.[ch] tools/*.c tests/*/*.[ch] examples/*.[ch])
+format: ; clang-format -i $(wildcard include/*.h include/rt0/*.h src/*.h src/*/*.[ch] src/*/*/*.[ch] tools/*.c tools/asm/*.[ch] tests/*/*.[ch] examples/*.[ch] examples/asm/*.c)
 install: all ; @tools/install.sh install $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
 uninstall: ; @tools/install.sh uninstall $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
 clean: ; rm -rf build bin

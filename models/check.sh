@@ -29,6 +29,7 @@
 #   runnext                                  823664   2.9   189
 #   runnext -DNM=3 -DNPAIR=1                 100117   1.3   145
 #   runnext -DGATED                         1171527   8.6   210
+#   netpoll -DNP=1 -DNSTEPS=4               1269976   6.0   187
 #   select                                    64874   0.7   141
 #   select -DTIMERS -DROUNDS=2               292708   1.2   153
 #   sudog                                    306287   0.3   153
@@ -38,6 +39,10 @@ set -u
 
 table() {
 	cat <<-'END'
+	netpoll    safety  pass    -DNP=1 -DNSTEPS=4
+	netpoll    safety  assert  -DBUG_NO_HANDOFF -DNP=1 -DNSTEPS=2
+	netpoll    safety  assert  -DBUG_NO_RECHECK
+	netpoll    safety  assert  -DBUG_NO_BREAK -DNP=1 -DNSTEPS=3
 	park_ready      safety  pass
 	park_ready      safety  assert  -DBUG_UNLOCK_EARLY
 	park_ready      safety  assert  -DBUG_STATE_LATE

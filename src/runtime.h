@@ -296,7 +296,8 @@ int runtime_netpollclose(int fd);
 void runtime_netpollbreak(void); // ends netpoll(delay) of another thread
 // netpoll waits up to delay ns (0: not at all, < 0: for ever) and appends the goroutines that are to run.
 int32_t runtime_netpoll(int64_t delay, struct gqueue *q);
-// netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many.
+// netpollready: pd is ready for mode ('r', 'w', 'r' + 'w'); appends who waits. Returns how many, whom the caller takes
+// off sched.npollwait: once for all that it has found.
 int32_t runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode);
 // netpolltag is the data of pd's events; netpollevent is netpollready for the polldesc of a tag, and nothing if that
 // has been closed since. hup: the event told of an end, of an error or of urgent data.
@@ -314,6 +315,14 @@ void runtime_poll_unblock(struct polldesc *pd);
 bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 void runtime_pollforked(void);    // its portable half
+int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+
+// ---- posix.c: for librt0_posix (posixops.h), and home.c ----
+extern const struct posixops runtime_posixops;
+int32_t runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events);
+void runtime_posixforked(void);
+void runtime_gohome(uint64_t id); // the goroutine goes on on the m with this id, if it can be had
+struct g *runtime_takehome(struct m *mp);
 
 // ---- preempt.c ----
 struct ucontext;
@@ -325,6 +334,7 @@ void runtime_preemptinit(void);
 struct siginfo;
 void runtime_sigurg(struct siginfo *info, struct ucontext *ctx, struct g *gp);
 void runtime_asyncPreempt(void); // asm: saves all, calls asyncPreempt2
+void runtime_newstack(void);     // from runtime.morestack
 
 // ---- checkdead.c ----
 void runtime_checkdead(void); // sched.lock held

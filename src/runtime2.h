@@ -63,6 +63,7 @@ enum {
 	X(IOWait, "IO wait")                                                                      \
 	X(StoppingTheWorld, "stopping the world")                                                 \
 	X(Preempted, "preempted")                                                                 \
+	X(Thread, "waiting for its thread")                                                  \
 	X(Callback, "waiting for the runtime")
 enum waitreason {
 #define X(r, text) waitReason##r,
@@ -153,6 +154,7 @@ struct g {
 	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
 	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
 	bool paniconfault;     // owner: rt0_set_panic_on_fault
+	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
@@ -201,6 +203,7 @@ struct m {
 	uint32_t signalpending; // atomic: 1 a preemption signal is being made, 2 sent and not handled
 	struct blockedcall blockedcall; // sysmon writes before it sends the signal, the handler reads
 	struct note park;
+	int32_t nhome;       // atomic; sched.lock writes: goroutines that want to run on this m (home.c)
 	struct m *alllink;   // sched.allm; never removed while the runtime runs
 	struct m *schedlink; // sched.lock: midle, freem, extra list
 	struct g *deadg;     // goexit0: freed once off its stack
@@ -347,7 +350,8 @@ struct schedt {
 	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
 	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end
 	// sysmon's:
-	int64_t coarsenow __attribute__((aligned(64))); // atomic: ns, its last look at the clock; 0: it sleeps, ask yourself
+	// atomic: ns, its last look at the clock, or that of who came back from netpoll since; 0: it sleeps, ask yourself
+	int64_t coarsenow __attribute__((aligned(64)));
 	struct mutex sysmonlock __attribute__((aligned(64)));
 	uint64_t npreemptreq, nretaken; // atomic: counters of schedtrace
 };

@@ -10,6 +10,8 @@
 # ONLY="step step" runs these steps alone.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# What nohup and the like have ignored would stay ignored in all tests, those of signals too.
+[[ -n ${RT0_SIGNALS:-} ]] || RT0_SIGNALS=reset exec env --default-signal=HUP,INT,QUIT,PIPE "$BASH" tests/all.sh "$@"
 log=$PWD/build/test
 mkdir -p "$log"
 passed=0 failed=0 skipped=0
@@ -166,7 +168,7 @@ command_rt0() {
 	count rt0/no_command expect 2 'usage: rt0 COMMAND' "$rt0"
 	count rt0/unknown_command expect 2 $'rt0 frob: unknown command\nRun \'rt0 help\' for usage.' "$rt0" frob
 	count rt0/help expect 0 'usage: rt0 COMMAND' "$rt0" help
-	for c in run build env version help; do
+	for c in run build asm env version help; do
 		count "rt0/help_$c" expect 0 "usage: rt0 $c" "$rt0" help $c
 	done
 	count rt0/help_unknown expect 2 'unknown command' "$rt0" help frob
@@ -195,6 +197,15 @@ command_rt0() {
 	count rt0/build_m32 expect 2 'amd64 only' "$rt0" build -m32 prog.c
 	count rt0/help_two expect 2 'unexpected argument build' "$rt0" help run build
 	count rt0/build_over_source expect 1 'names a source file' "$rt0" build prog.c -o prog.c
+	printf '// func seven() int\nTEXT ·seven(SB), 4, $0-8\n\tMOVQ\t$7, ret+0(FP)\n\tRET\n' >"$d/seven.s"
+	printf '#include "seven_asm.h"\nint main(void) { return seven(); }\n' >"$d/useseven.c"
+	printf 'TEXT f(SB), 4, $0\n\tFROB\n' >"$d/bad.s"
+	count rt0/run_assembly expect 7 '' "$rt0" run useseven.c seven.s
+	count rt0/run_assembly_pure expect 7 '' "$rt0" run -pure useseven.c seven.s
+	count rt0/build_c_assembly expect 7 '' sh -c "'$rt0' asm -H seven_asm.h seven.s && '$rt0' build useseven.c seven.o -I. -o seven && ./seven"
+	count rt0/assembly_error expect 1 'bad.s:2: unrecognized instruction "FROB"' "$rt0" run useseven.c bad.s
+	count rt0/asm_no_file expect 2 'no source file' "$rt0" asm
+	count rt0/asm_unknown_flag expect 2 'unknown flag -frob' "$rt0" asm -frob x.s
 	sleep 0.2
 	count rt0/run_leaves_nothing sh -c "! ls -d '$d'/rt0-* 2>/dev/null"
 	rm -rf "$d"
@@ -281,6 +292,9 @@ installation() {
 	count install/install "${make[@]}" install DESTDIR="$d/root" PREFIX=/opt/rt0
 	count install/rt0_run "$p/bin/rt0" run "$d/prog.c"
 	count install/rt0_run_pure "$p/bin/rt0" run -pure "$d/prog.c"
+	printf '#include <poll.h>\n#include <rt0.h>\nstatic int n;\nstatic void f(void *a) { (void)a; poll(0, 0, 50); n++; }\nint main(void) { rt0_gomaxprocs(1); for (int i = 0; i < 100; i++) rt0_go(f, 0); poll(0, 0, 3000); return n != 100; }\n' >"$d/posix.c"
+	count install/rt0_run_posix "$p/bin/rt0" run -posix "$d/posix.c"
+	count install/pkg_config_posix sh -c "cc -o '$d/pp' '$d/posix.c' \$(PKG_CONFIG_PATH='$p/lib/pkgconfig' pkg-config --define-prefix --cflags --libs rt0-posix rt0) && LD_LIBRARY_PATH='$p/lib' '$d/pp'"
 	export PKG_CONFIG_PATH=$p/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR='' LD_LIBRARY_PATH=$p/lib
 	count install/pkg_config sh -c "cc -o '$d/pc' '$d/prog.c' \$(pkg-config --define-prefix --cflags --libs rt0) && '$d/pc'"
 	count install/pkg_config_static sh -c "cc -static -o '$d/pcs' '$d/prog.c' \$(pkg-config --define-prefix --static --cflags --libs rt0) && '$d/pcs'"
@@ -346,6 +360,20 @@ servers() {
 	count servers/postgres_socket with 0 postgres '[[ $(psql "$RT0_POSTGRES_SOCKET" -Atc "select 6 * 7") == 42 ]]'
 	count servers/nginx with 0 nginx 'a=${RT0_NGINX#http://}; exec 3<>"/dev/tcp/${a/://}"
 		printf "GET /big.bin HTTP/1.0\r\n\r\n" >&3; [[ $(tail -c 1048576 <&3 | od -An -v -tu1 -w251 | sort -u | wc -l) == 2 ]]'
+	# Other people's libraries, on goroutines.
+	for s in redis:hiredis postgres:pq curl:curl; do
+		"$PWD/build/gcc-d0/bin/rt0" build -posix -I/usr/include/postgresql -o "$d/client" "tests/servers/${s%:*}.c" "-l${s#*:}"
+		c=${s%:*}
+		count "servers/$c-goroutines" tests/servers.sh "${c/curl/nginx}" -- "$d/client"
+	done
+	for s in crawler:curl pgpool:pq; do
+		count "examples/${s%:*}_builds" "$PWD/build/gcc-d0/bin/rt0" build -posix -Wall -Wextra -Werror -I/usr/include/postgresql -o "$d/${s%:*}" "examples/${s%:*}.c" "-l${s#*:}"
+	done
+	count examples/crawler with 0 nginx "\"$d/crawler\" \"\$RT0_NGINX/hello.txt\" | grep '1 pages, 0 failed'"
+	count examples/crawler_nonsense bash -c '! "$0" nonsense && ! "$0" && ! "$0" -j 0 http://x/ && ! "$0" http://127.0.0.1:1/' "$d/crawler"
+	count examples/pgpool with 0 postgres "\"$d/pgpool\" -c 4 -n 50 \"\$RT0_POSTGRES\" | grep '50 queries over 4 connections, 0 wrong'"
+	count examples/pgpool_nonsense bash -c '! "$0" "host=127.0.0.1 port=1" && ! "$0" && ! "$0" -c x y' "$d/pgpool"
+	rm -f "$d"/*
 	for s in TERM INT HUP; do
 		count servers/nothing_left_after_$s ended $s
 	done
@@ -364,6 +392,7 @@ step header cxx
 step rt0 command_rt0
 step examples examples
 step panic tests/panic.sh build/gcc-d0
+step asm tests/asm.sh build/gcc-d0
 step install installation
 step gdb tests/gdb.sh build/gcc-d0 gcc
 step churn tests/churn.sh build/gcc-d0 gcc

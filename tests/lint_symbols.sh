@@ -4,7 +4,7 @@
 #
 #	lint_symbols.sh BUILD CC
 #
-# The core (all of src but src/libc) may need itself and four functions that compilers call without
+# The core (all of src but src/libc and src/posix) may need itself and four functions that compilers call without
 # being asked: memcpy, memset, memmove and memcmp, which it defines itself, weakly. A pure program has no
 # undefined symbol, no dynamic section, no interpreter, and no file of the libc in it. The shared
 # library exports rt0_* alone.
@@ -28,7 +28,7 @@ check() {
 }
 
 # Lines of nm -A: "file:address T name" and "file: U name".
-core=$(find "$build/src" -name '*.o' ! -path '*/libc/*')
+core=$(find "$build/src" -name '*.o' ! -path '*/libc/*' ! -path '*/posix/*')
 # A weak reference may stay open: the hosted part, and a pure program's own main.
 # shellcheck disable=SC2086 # a list of files
 nm -A $core | awk '

@@ -51,13 +51,21 @@ file 644 include/rt0.h "$prefix/include/rt0.h"
 for h in base bufio chan context go io net panic process sync time; do
 	file 644 include/rt0/$h.h "$prefix/include/rt0/$h.h"
 done
+for h in funcdata go_tls textflag; do
+	file 644 include/rt0/asm/$h.h "$prefix/include/rt0/asm/$h.h"
+done
 file 644 "$build/librt0.a" "$lib/librt0.a"
+file 644 "$build/librt0_posix.a" "$lib/librt0_posix.a"
+file 755 "$build/librt0_posix.so.$major" "$lib/librt0_posix.so.$version"
+link "librt0_posix.so.$version" "$lib/librt0_posix.so.$major"
+link "librt0_posix.so.$major" "$lib/librt0_posix.so"
 file 644 "$build/rt0_main.o" "$lib/rt0/rt0_main.o"
 file 644 "$build/rt0_pure.o" "$lib/rt0/rt0_pure.o"
 file 755 "$build/librt0.so.$major" "$lib/librt0.so.$version"
 link "librt0.so.$version" "$lib/librt0.so.$major"
 link "librt0.so.$major" "$lib/librt0.so"
 template "$pkg/rt0.pc.in" "$lib/pkgconfig/rt0.pc"
+template "$pkg/rt0-posix.pc.in" "$lib/pkgconfig/rt0-posix.pc"
 template "$pkg/rt0-lib.pc.in" "$lib/pkgconfig/rt0-lib.pc"
 template "$pkg/rt0Config.cmake.in" "$lib/cmake/rt0/rt0Config.cmake"
 template "$pkg/rt0ConfigVersion.cmake.in" "$lib/cmake/rt0/rt0ConfigVersion.cmake"
@@ -65,7 +73,7 @@ file 644 src/diag/gdb.py "$prefix/share/rt0/gdb.py"
 file 644 LICENSE "$prefix/share/doc/rt0/LICENSE"
 
 if [ "$verb" = uninstall ]; then
-	for d in "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/rt0" \
+	for d in "$prefix/include/rt0/asm" "$prefix/include/rt0" "$lib/rt0" "$lib/cmake/rt0" "$prefix/share/rt0" \
 		"$prefix/share/doc/rt0"; do
 		rmdir "$dest$d" 2>/dev/null || :
 	done

@@ -7,7 +7,9 @@
 //
 // Exit status: 2 for a command line that makes no sense, 1 when something did not work, else the
 // compiler's (build) or the program's (run).
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asm/main.h"
 #include "rt0.h"
 
 #ifndef RT0_BUILDFLAGS
@@ -51,6 +54,7 @@ struct args {
 
 struct job {
 	enum mode mode;
+	bool posix;       // librt0_posix, too
 	bool show;        // print the compiler's command line
 	bool nolink;      // -c, -S, -E
 	bool shared;      // -shared: a plugin
@@ -59,7 +63,7 @@ struct job {
 	struct args flags, inputs;
 };
 
-static char *include, *lib, *mainobj, *pureobj;
+static char *include, *lib, *posixlib, *mainobj, *pureobj;
 
 static _Noreturn void die(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static _Noreturn void misused(const char *command, const char *fmt, ...)
@@ -147,7 +151,7 @@ static bool
 issource(const char *s)
 {
 	static const char *const suffixes[] = {
-	    ".cc", ".cpp", ".cxx", ".c", ".S", ".s", ".i", ".o", ".a", ".so"};
+	    ".cc", ".cpp", ".cxx", ".c", ".S", ".s", ".i", ".o", ".a", ".so", ".go"};
 	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
 		if (hassuffix(s, suffixes[i])) {
 			cplusplus |= i < 3;
@@ -174,6 +178,138 @@ compiler(void)
 	return cc && cc[strspn(cc, " \t\n")] ? cc : cplusplus ? "c++" : "cc";
 }
 
+// asmdir is where the assembler's own headers are, textflag.h and others: beside the command.
+static char *
+asmdir(void)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	exe[n < 0 ? 0 : n] = 0;
+	for (int up = 0; up < 2; up++) {
+		char *slash = strrchr(exe, '/');
+		if (slash)
+			*slash = 0;
+	}
+	return strf("%s/include/rt0/asm", exe);
+}
+
+// offsets is rt0 asm -offsets HEADER -o FILE [-I DIR] [-D NAME].
+static int
+offsets(int argc, char **argv)
+{
+	const char *header = NULL, *out = NULL;
+	struct args flags = {0};
+	for (int i = 0; i < argc; i++) {
+		bool value = strcmp(argv[i], "-offsets") == 0 || strcmp(argv[i], "-o") == 0;
+		if (value && i + 1 == argc)
+			misused("asm", "%s needs a value", argv[i]);
+		if (!value)
+			push(&flags, argv[i]);
+		else if (argv[i][2] == 'f')
+			header = argv[++i];
+		else
+			out = argv[++i];
+	}
+	if (!out)
+		misused("asm", "-offsets needs -o FILE");
+	return asm_offsets(header, out, (const char *const *)flags.v, flags.n);
+}
+
+// assembler is rt0 asm: what the user says, then our headers.
+static int
+assembler(int argc, char **argv)
+{
+	struct args a = {0};
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "-offsets") == 0)
+			return offsets(argc, argv);
+		push(&a, argv[i]);
+	}
+	push(&a, strf("-I%s", asmdir()));
+	return asm_main(a.n, a.v);
+}
+
+// Sources in Go's assembly language are assembled before the compiler runs. The objects, and the headers
+// with which C calls what is in them, are in a directory of their own until the compiler is done.
+static char *asmtemp;
+static struct args asmfiles; // in it
+
+static void
+asmclean(void)
+{
+	for (int i = 0; i < asmfiles.n; i++)
+		unlink(asmfiles.v[i]);
+	if (asmtemp)
+		rmdir(asmtemp);
+	asmfiles.n = 0;
+	asmtemp = NULL;
+}
+
+static void
+assemble(struct job *j)
+{
+	struct args stubs = {0}, inputs = {0};
+	bool any = false;
+	for (int i = 0; i < j->inputs.n; i++) {
+		any |= hassuffix(j->inputs.v[i], ".s");
+		if (hassuffix(j->inputs.v[i], ".go"))
+			push(&stubs, j->inputs.v[i]);
+		else
+			push(&inputs, j->inputs.v[i]);
+	}
+	if (!any) {
+		if (stubs.n)
+			die(1, "%s: declarations for assembly, and no .s file", stubs.v[0]);
+		return;
+	}
+	const char *tmp = getenv("TMPDIR");
+	asmtemp = strf("%s/rt0-asm-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
+	if (!mkdtemp(asmtemp))
+		die(1, "%s: %s", asmtemp, strerror(errno));
+	atexit(asmclean);
+	for (int i = 0; i < inputs.n; i++) {
+		char *src = inputs.v[i];
+		if (!hassuffix(src, ".s"))
+			continue;
+		char *base = strf("%s", basename_of(src));
+		base[strlen(base) - 2] = 0;
+		char *object = j->nolink ? strf("%s.o", base) : strf("%s/%d-%s.o", asmtemp, i, base);
+		char *header = strf("%s/%s_asm.h", asmtemp, base);
+		struct args a = {0};
+		push(&a, "-o");
+		push(&a, object);
+		push(&a, "-H");
+		push(&a, header);
+		for (int k = 0; k < stubs.n; k++) {
+			push(&a, "-stub");
+			push(&a, stubs.v[k]);
+		}
+		if (j->mode != LIBRARY)
+			pushwords(&a, "-tls runtime_tls_g");
+		if (j->shared)
+			push(&a, "-pic");
+		for (int k = 0; k < j->flags.n; k++) {
+			if (strncmp(j->flags.v[k], "-I", 2) == 0 || strncmp(j->flags.v[k], "-D", 2) == 0) {
+				push(&a, j->flags.v[k]);
+				if (!j->flags.v[k][2] && k + 1 < j->flags.n)
+					push(&a, j->flags.v[++k]);
+			}
+		}
+		push(&a, src);
+		if (!j->nolink)
+			push(&asmfiles, object);
+		push(&asmfiles, header);
+		if (assembler(a.n, a.v) != 0)
+			exit(1);
+		inputs.v[i] = j->nolink ? NULL : object;
+	}
+	j->inputs = (struct args){0};
+	for (int i = 0; i < inputs.n; i++)
+		if (inputs.v[i])
+			push(&j->inputs, inputs.v[i]);
+	push(&j->flags, strf("-I%s", asmtemp));
+}
+
 // locate sets include, lib, mainobj and pureobj.
 static void
 locate(void)
@@ -193,6 +329,7 @@ locate(void)
 		char *archive = strf("%s/%slibrt0.a", exe, libdirs[i]);
 		if (exists(archive)) {
 			lib = archive;
+			posixlib = strf("%s/%slibrt0_posix.a", exe, libdirs[i]);
 			const char *sub = i == 0 ? "" : "rt0/";
 			mainobj = strf("%s/%s%srt0_main.o", exe, libdirs[i], sub);
 			pureobj = strf("%s/%s%srt0_pure.o", exe, libdirs[i], sub);
@@ -262,6 +399,10 @@ parse(struct job *j, const char *command, int argc, char **argv)
 			j->mode = a[1] == 'p' ? PURE : LIBRARY;
 			continue;
 		}
+		if (strcmp(a, "-posix") == 0) {
+			j->posix = true;
+			continue;
+		}
 		if (strcmp(a, "-show") == 0) {
 			j->show = true;
 			continue;
@@ -287,6 +428,8 @@ parse(struct job *j, const char *command, int argc, char **argv)
 	pushall(&j->inputs, &linkflags);
 	if (j->mode == PURE && notpure)
 		misused(command, "-pure makes a static program at a fixed address: no %s", notpure);
+	if (j->posix && (j->mode == PURE || j->shared))
+		misused(command, "-posix is for programs with a libc; a plugin has its host's");
 	if (!j->name)
 		misused(command, "no source files");
 	return i;
@@ -320,8 +463,14 @@ commandline(const struct job *j)
 		pushwords(&a, LDFLAGS_HOSTED);
 		push(&a, mainobj);
 	}
-	if (j->mode == HOSTED)
+	// All of librt0_posix: libraries call what the program itself does not.
+	bool whole = j->mode == HOSTED || j->posix;
+	if (whole)
 		push(&a, WHOLE);
+	if (j->posix)
+		push(&a, posixlib);
+	if (whole && j->mode != HOSTED)
+		push(&a, NOT_WHOLE);
 	push(&a, lib);
 	if (j->mode == HOSTED)
 		push(&a, NOT_WHOLE);
@@ -348,6 +497,8 @@ showargs(const struct args *a)
 static int
 compile(const struct job *j)
 {
+	if (j->inputs.n == 0)
+		return 0; // all of it was assembled
 	struct args a = commandline(j);
 	if (j->show)
 		showargs(&a);
@@ -396,6 +547,7 @@ build(int argc, char **argv)
 	for (int i = 0; j.out && i < j.inputs.n; i++)
 		if (strcmp(j.out, j.inputs.v[i]) == 0)
 			die(1, "%s: -o names a source file", j.out);
+	assemble(&j);
 	return compile(&j);
 }
 
@@ -439,12 +591,14 @@ run(int argc, char **argv)
 	if (j.mode == LIBRARY)
 		misused("run", "-lib is for rt0 build");
 	locate();
+	assemble(&j);
 	const char *tmp = getenv("TMPDIR");
 	char *dir = strf("%s/rt0-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		die(1, "%s: %s", dir, strerror(errno));
 	j.out = strf("%s/%s", dir, defaultout(&j));
 	int code = compile(&j);
+	asmclean();
 	if (code != 0) {
 		unlink(j.out);
 		rmdir(dir);
@@ -489,6 +643,7 @@ env(void)
 	line("RT0_CC", compiler());
 	line("RT0_INCLUDE", include);
 	line("RT0_LIB", lib);
+	line("RT0_POSIX", posixlib);
 	line("RT0_MAIN", mainobj);
 	line("RT0_PURE", pureobj);
 	line("RT0_CFLAGS",
@@ -496,6 +651,7 @@ env(void)
 	line("RT0_LDFLAGS",
 	    strf("%s %s " WHOLE " %s " NOT_WHOLE " %s", LDFLAGS_HOSTED, mainobj, lib, LIBS_HOSTED));
 	line("RT0_LIB_LDFLAGS", strf("%s %s", lib, LIBS_HOSTED));
+	line("RT0_POSIX_LDFLAGS", strf(WHOLE " %s " NOT_WHOLE, posixlib));
 	line("RT0_PURE_CFLAGS", strf("%s -I%s", CFLAGS_ALL " " CFLAGS_PURE, include));
 	line("RT0_PURE_LDFLAGS", strf("%s %s %s", LDFLAGS_PURE, pureobj, lib));
 	return 0;
@@ -508,6 +664,7 @@ static const char usage[] =
     "\n"
     "    run      compile a program and run it\n"
     "    build    compile a program\n"
+    "    asm      assemble a file in Go's assembly language\n"
     "    env      print the compiler, flags and paths in use\n"
     "    version  print the version\n"
     "    help     print this, or more about a command: rt0 help COMMAND\n";
@@ -516,14 +673,15 @@ static const struct command {
 	const char *name, *help;
 } commands[] = {
     {"run",
-	"usage: rt0 run [-pure] [-show] [flags] SOURCE... [--] [arguments]\n"
+	"usage: rt0 run [-pure] [-posix] [-show] [flags] SOURCE... [--] [arguments]\n"
 	"\n"
-	"Compiles the sources (.c, .S, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
+	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) in a temporary directory, which is gone\n"
 	"when the program has started, and becomes the program: its exit status and signals are\n"
 	"its own. Its arguments begin behind the last source; -- ends the sources where the first\n"
 	"argument looks like one.\n"
 	"\n"
 	"    -pure   no libc: a static program on the runtime alone\n"
+	"    -posix  read, poll, connect, sleep... of C libraries wait as goroutines (docs/posix.md)\n"
 	"    -show   print the compiler's command line\n"
 	"\n"
 	"Other flags before the first source go to the compiler: -O0 -DNAME -Wall -lm ...\n"
@@ -531,14 +689,16 @@ static const struct command {
 	"\n"
 	"    rt0 run examples/wordfreq.c -j 4 /usr/share/common-licenses\n"},
     {"build",
-	"usage: rt0 build [-pure|-lib] [-show] [-o FILE] [flags] SOURCE...\n"
+	"usage: rt0 build [-pure|-lib] [-posix] [-show] [-o FILE] [flags] SOURCE...\n"
 	"\n"
-	"Compiles the sources (.c, .S, .cc, .o, .a, .so) and links them with the runtime. An\n"
-	"ordinary main(int, char **) runs as goroutine 1.\n"
+	"Compiles the sources (.c, .S, .s, .cc, .o, .a, .so) and links them with the runtime. An\n"
+	"ordinary main(int, char **) runs as goroutine 1. NAME.s is Go's assembly language: C calls\n"
+	"what is in it by the header NAME_asm.h, which is made (rt0 help asm).\n"
 	"\n"
 	"    -o FILE   what to write; else the first source's name without its suffix\n"
 	"    -pure     no libc: a static program on the runtime alone\n"
 	"    -lib      main stays the program's own, which calls rt0_start when it wants to\n"
+	"    -posix    read, poll, connect, sleep... of C libraries wait as goroutines (docs/posix.md)\n"
 	"    -shared   a plugin, for rt0_plugin_open: the runtime is the host's (add -fPIC)\n"
 	"    -show     print the compiler's command line\n"
 	"\n"
@@ -546,13 +706,38 @@ static const struct command {
 	"-c, -S and -E do not link. The compiler is $RT0_CC, else $CC, else cc ($CXX, c++ for C++).\n"
 	"\n"
 	"    rt0 build -O3 -o app main.c util.c -lm\n"},
+    {"asm",
+	"usage: rt0 asm [-o FILE] [-I DIR] [-D NAME[=VALUE]] [flags] FILE.s...\n"
+	"       rt0 asm @FILE      the arguments of one assembly on each line of FILE\n"
+	"\n"
+	"Assembles files in Go's assembly language (amd64) to ELF objects: FILE.o, or what -o names.\n"
+	"\n"
+	"    -I DIR      where #include looks, behind the current directory and the file's\n"
+	"    -D NAME     as #define NAME 1; -D NAME=VALUE\n"
+	"    -H FILE     write a C header for functions that `// func add(a, b int64) int64` declares\n"
+	"                in the source; C calls them by it\n"
+	"    -stub FILE  Go declarations of functions, for -H\n"
+	"    -S          print each instruction with its bytes\n"
+	"    -p PACKAGE  the package that names beginning with a dot belong to\n"
+	"    -c          names for C: _ for . and / (and for \302\267 and \342\210\225)\n"
+	"    -pic        code for shared objects: what is defined elsewhere goes through the GOT\n"
+	"    -go119      frames as Go 1.19 makes them: the default\n"
+	"    -go122      frames as Go 1.22 makes them\n"
+	"    -tls NAME   the thread-local variable that holds g; else runtime.tlsg\n"
+	"    -offsets FILE.h  write, to what -o names, fields and enumerators of a C header as constants:\n"
+	"                TAG_FIELD, TAG__size, const_NAME; other flags go to the C compiler\n"
+	"    -support    write the object that functions without NOSPLIT need where no runtime is\n"
+	"    -e          print all errors, not only the first 10\n"
+	"    -g0         no lines and functions for a debugger\n"
+	"\n"
+	"docs/asm.md describes the language and how C calls it.\n"},
     {"env",
 	"usage: rt0 env\n"
 	"\n"
 	"Prints lines NAME=\"value\" that a shell can eval: RT0_VERSION, RT0_OS, RT0_ARCH, "
 	"RT0_CC,\n"
-	"RT0_INCLUDE, RT0_LIB, RT0_MAIN, RT0_PURE, RT0_CFLAGS, RT0_LDFLAGS (hosted),\n"
-	"RT0_LIB_LDFLAGS, RT0_PURE_CFLAGS and RT0_PURE_LDFLAGS, for builds that do not use rt0 "
+	"RT0_INCLUDE, RT0_LIB, RT0_POSIX, RT0_MAIN, RT0_PURE, RT0_CFLAGS, RT0_LDFLAGS (hosted),\n"
+	"RT0_LIB_LDFLAGS, RT0_POSIX_LDFLAGS, RT0_PURE_CFLAGS and RT0_PURE_LDFLAGS, for builds that do not use rt0 "
 	"build.\n"},
     {"version", "usage: rt0 version\n\nPrints `rt0 version rt0-VERSION OS/ARCH`.\n"},
     {"help", "usage: rt0 help [COMMAND]\n\nPrints the list of commands, or how one is used.\n"},
@@ -595,6 +780,8 @@ main(int argc, char **argv)
 		return run(argc, argv);
 	if (strcmp(c, "build") == 0)
 		return build(argc, argv);
+	if (strcmp(c, "asm") == 0)
+		return assembler(argc, argv);
 	if (strcmp(c, "help") == 0 || strcmp(c, "-h") == 0 || strcmp(c, "--help") == 0)
 		return help(argc, argv);
 	bool isversion = strcmp(c, "version") == 0 || strcmp(c, "--version") == 0;

@@ -97,8 +97,9 @@ RT0_API void rt0_set_accept_trouble(void (*fn)(rt0_fd *listener, int err, int64_
 // If that has several addresses, they are tried in the order of rt0_lookup, but the families in turn: the next when one
 // has failed, and else after 250 ms, beside the others. The first connection is taken (RFC 8305, happy eyeballs).
 // Units    deadline: absolute ns of rt0_nanotime(); INT64_MAX: as long as the system tries.
-// Returns  0 with the handle in *out; -EINVAL as rt0_listen; -ETIMEDOUT; -ECONNREFUSED...: of several addresses the first
-//          error; what rt0_lookup or rt0_context_err says.
+// Returns  0 with the handle in *out; -EINVAL as rt0_listen; -ETIMEDOUT; -ECONNREFUSED; -EADDRNOTAVAIL: no local port is free,
+//          and it does not wait for one; others: of several addresses the first error; what rt0_lookup or
+//          rt0_context_err says.
 RT0_API int rt0_dial(const char *addr, int64_t deadline, rt0_fd **out);
 RT0_API int rt0_dial_ctx(const char *addr, rt0_context *ctx, rt0_fd **out);
 RT0_API int rt0_dial_addr(const rt0_addr *addr, int flags, int64_t deadline, rt0_fd **out);

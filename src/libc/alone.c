@@ -7,12 +7,13 @@
 // SIGSEGV and SIGURG, and each would count the other's threads as foreign. So only one may run.
 //
 // Every file that has a copy in it carries an ELF note, "rt0", whose contents say where the copy's
-// struct self is. Notes are found in the program headers of all that is loaded (dl_iterate_phdr),
+// struct rt0_self is (posixops.h). Notes are found in the program headers of all that is loaded (dl_iterate_phdr),
 // whatever the scope of its symbols, stripped or not. Copies that do not run do no harm and are
 // left alone, but for a plugin that brings one: its code was made for that. The walk holds the
 // dynamic linker's lock, which is the same for all copies: of two that start at once, one wins. Not
 // seen: another namespace (dlmopen).
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <stdio.h>
@@ -20,17 +21,18 @@
 
 #include "hosted.h"
 
+#include "../posixops.h"
 #include "../runtime.h"
 #include "alone.h"
 
 extern char __libc_single_threaded WEAK; // glibc 2.32
 
-struct self {
-	uint32_t running; // written under the dynamic linker's lock
+static struct rt0_self self __asm__("runtime_self") BOOTDATA __attribute__((used)) = {
+	.version = POSIXVERSION,
+	.ops = &runtime_posixops,
 };
-static struct self self __asm__("runtime_self") BOOTDATA __attribute__((used));
 
-// name size 4 ("rt0"), contents 4 bytes, type 1: the distance from the contents to struct self.
+// name size 4 ("rt0"), contents 4 bytes, type 1: the distance from the contents to struct rt0_self.
 __asm__(".pushsection .note.rt0, \"a\", @note\n"
 	"	.balign 4\n"
 	"	.long 4, 4, 1\n"
@@ -57,7 +59,7 @@ note(const char *p, const char *end, size_t align, const char *file, struct sear
 		if (p > end || n->n_type != 1 || n->n_namesz != 4 || n->n_descsz != 4 ||
 		    runtime_strcmp(name, "rt0") != 0)
 			continue;
-		struct self *found = (struct self *)(desc + *(const int32_t *)desc);
+		struct rt0_self *found = (struct rt0_self *)(desc + *(const int32_t *)desc);
 		if (found == &self) {
 			s->ours = file;
 			continue;
@@ -152,4 +154,12 @@ runtime_copies(const char *who, int before)
 	if (who != NULL && s.copies > before)
 		complain(who, &s, "runs one");
 	return s.copies;
+}
+
+void
+runtime_attachposix(void)
+{
+	void (*attach)(const struct rt0_self *) = (void (*)(const struct rt0_self *))dlsym(RTLD_DEFAULT, "rt0_posix_attach");
+	if (attach != NULL)
+		attach(&self);
 }

@@ -13,6 +13,8 @@ void runtime_notalone(void);
 // copies counts the other copies that are loaded, running or not. With who, and more than before of
 // them, it complains on stderr.
 int runtime_copies(const char *who, int before);
+// attachposix tells librt0_posix, if it is loaded, of this copy: it may have been loaded before.
+void runtime_attachposix(void);
 #pragma GCC visibility pop
 
 #endif

@@ -217,6 +217,7 @@ rt0_start(int argc, char **argv)
 		pthread_mutex_unlock(&startlock);
 		return -EEXIST;
 	}
+	runtime_attachposix();
 	lib.argc = argv == NULL ? 0 : argc;
 	lib.argv = argv == NULL ? none : argv;
 	atomic_storerlx(&lib.ready, 0);

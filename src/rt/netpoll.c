@@ -44,8 +44,8 @@ enum { pollClosing = 1, pollExpiredReadDeadline = 2, pollExpiredWriteDeadline = 
 
 enum { FDSEQBITS = 16, POLLBLOCK = 4096 };
 
+// The first cache line is what a wait and an event touch, and a deadline that moves no timer.
 struct polldesc {
-	struct polldesc *link, *nextblock; // pollcache.lock
 	uintptr_t rg, wg;      // atomic: see above
 	uint32_t info;         // atomic; lock writes
 	uint16_t fdseq;        // atomic: goes up when pd is freed
@@ -55,16 +55,25 @@ struct polldesc {
 	int32_t fd;            // constant while open
 	struct mutex lock;
 	// lock:
-	int64_t rd, wd;  // deadlines, ns; 0: none, < 0: expired
-	int64_t when;    // of the timer, if armed
-	uint64_t seq;    // of the timer; goes up at each start and stop
-	struct timer timer;
+	union {
+		int64_t rd;            // deadlines, ns; 0: none, < 0: expired
+		struct polldesc *link; // pollcache.lock: the next one, while this one is free
+	};
+	int64_t wd;
+	uint64_t seq;       // of the timer; goes up at each start and stop
+	struct timer timer; // timer.when: constant while armed
 } __attribute__((aligned(64)));
+static_assert(sizeof(struct polldesc) == 128, "one a connection");
+
+struct pollblock {
+	struct pollblock *next;
+	struct polldesc pds[(POLLBLOCK - 64) / sizeof(struct polldesc)];
+};
 
 static struct {
 	struct mutex lock; // a leaf
 	struct polldesc *first; // lock: last in, first out; what is here is never given back to the kernel
-	struct polldesc *blocks; // lock: the first of each POLLBLOCK, by nextblock
+	struct pollblock *blocks; // lock
 } pollcache;
 
 static struct polldesc *
@@ -79,18 +88,18 @@ pollcachealloc(void)
 			return pd;
 		}
 		runtime_unlock(&pollcache.lock);
-		size_t n = POLLBLOCK / sizeof *pd;
-		struct polldesc *block = runtime_persistentalloc_try(n * sizeof *pd, 64, &memstats.other_sys);
+		struct pollblock *block = runtime_persistentalloc_try(sizeof *block, 64, &memstats.other_sys);
 		if (block == NULL)
 			return NULL;
+		size_t n = NELEM(block->pds);
 		for (size_t i = 0; i < n; i++) {
-			runtime_lockinit(&block[i].lock, LOCKRANK_POLLDESC);
-			block[i].link = i + 1 < n ? &block[i + 1] : NULL;
+			runtime_lockinit(&block->pds[i].lock, LOCKRANK_POLLDESC);
+			block->pds[i].link = i + 1 < n ? &block->pds[i + 1] : NULL;
 		}
 		runtime_lock(&pollcache.lock);
-		block[n - 1].link = pollcache.first;
-		pollcache.first = block;
-		block->nextblock = pollcache.blocks;
+		block->pds[n - 1].link = pollcache.first;
+		pollcache.first = block->pds;
+		block->next = pollcache.blocks;
 		pollcache.blocks = block;
 		runtime_unlock(&pollcache.lock);
 	}
@@ -112,7 +121,8 @@ wordof(struct polldesc *pd, int mode)
 	return mode == POLLREAD ? &pd->rg : &pd->wg;
 }
 
-// publishinfo makes what waiters look at agree with the fields under the lock. Dekker: a full fence behind.
+// publishinfo makes what waiters look at agree with the fields under the lock. Dekker: a full fence behind. What is
+// the same as before has been published before: who comes to wait since then sees it.
 static void
 publishinfo(struct polldesc *pd, bool closing)
 {
@@ -122,7 +132,8 @@ publishinfo(struct polldesc *pd, bool closing)
 		info |= pollExpiredReadDeadline;
 	if (pd->wd < 0)
 		info |= pollExpiredWriteDeadline;
-	atomic_xchg(&pd->info, info);
+	if (atomic_loadrlx(&pd->info) != info)
+		atomic_xchg(&pd->info, info);
 }
 
 // netpollcheckerr is why mode must not wait.
@@ -235,10 +246,10 @@ runtime_poll_open(int fd, struct polldesc **out)
 void
 runtime_pollforked(void)
 {
-	for (struct polldesc *block = pollcache.blocks; block != NULL; block = block->nextblock)
-		for (size_t i = 0; i < POLLBLOCK / sizeof *block; i++)
-			if (block[i].watched)
-				runtime_netpollopen(block[i].fd, &block[i]);
+	for (struct pollblock *block = pollcache.blocks; block != NULL; block = block->next)
+		for (size_t i = 0; i < NELEM(block->pds); i++)
+			if (block->pds[i].watched)
+				runtime_netpollopen(block->pds[i].fd, &block->pds[i]);
 }
 
 // poll_close ends the watch. After poll_unblock, when all who waited have left.
@@ -312,7 +323,7 @@ settimer(struct polldesc *pd)
 		when = pd->rd;
 	if (pd->wd > 0 && pd->wd < when)
 		when = pd->wd;
-	if (pd->armed && pd->when <= when && when != INT64_MAX)
+	if (pd->armed && pd->timer.when <= when && when != INT64_MAX)
 		return;
 	stoptimer(pd);
 	if (when == INT64_MAX)
@@ -320,7 +331,6 @@ settimer(struct polldesc *pd)
 	pd->timer.call = netpolldeadline;
 	pd->timer.arg = pd;
 	pd->timer.seq = ++pd->seq;
-	pd->when = when;
 	pd->armed = true;
 	// It may fire at once on another p: it waits for our lock.
 	runtime_timerstart(&pd->timer, when, 0);
@@ -448,7 +458,5 @@ runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode)
 		q->tail = gp;
 		n++;
 	}
-	if (n > 0)
-		atomic_xadd(&sched.npollwait, -n);
 	return n;
 }

@@ -153,7 +153,7 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	newg->paniconfault = false;
 	newg->startpc = (uintptr_t)fn;
 	newg->startarg = arg;
-	newg->nopreempt = newg->inthread = 0;
+	newg->nopreempt = newg->inthread = newg->nowned = 0;
 	newg->gopc = callerpc;
 	newg->parentgoid = callergp->goid;
 	newg->goid = newgoid(pp);

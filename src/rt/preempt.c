@@ -469,6 +469,18 @@ runtime_preemptinit(void)
 	atomic_storerel(&sched.asyncready, 1);
 }
 
+// newstack is where a function in Go's assembly language comes to that finds SP below stackguard0.
+// It tries again when this returns, so the request must be gone: sysmon makes another one.
+void
+runtime_newstack(void)
+{
+	struct g *gp = getg();
+	if (atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT)
+		runtime_throw("stack overflow in an assembly function: its frame does not fit");
+	if (!runtime_preemptpoint(gp))
+		atomic_storerlx(&gp->stackguard0, gp->stack.lo);
+}
+
 // ---- the program's say ----
 
 // setnopreempt says where RT0_NOPREEMPT functions lie. Before there is a second goroutine.

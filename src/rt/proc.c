@@ -256,7 +256,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	}
 	int32_t n = runtime_netpoll(delay, &q);
 	atomic_store(&sched.polluntil, 0);
-	atomic_store(&sched.lastpoll, runtime_nanotime());
+	int64_t now = runtime_nanotime();
+	atomic_store(&sched.lastpoll, now);
 	runtime_lock(&sched.lock);
 	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
 	runtime_unlock(&sched.lock);
@@ -266,6 +267,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		return false;
 	}
 	runtime_acquirep(pp);
+	// sysmon, which slept, may be long in coming: a server that sleeps often would read the clock at each park.
+	atomic_storerlx(&sched.coarsenow, now);
 	if (wasspinning) {
 		mp->spinning = true;
 		atomic_xadd(&sched.nmspinning, 1);
@@ -296,6 +299,8 @@ top:;
 		goto top;
 	}
 	struct g *gp;
+	if (unlikely(atomic_loadrlx(&mp->nhome) != 0) && (gp = runtime_takehome(mp)) != NULL)
+		return gp;
 	int64_t until = runtime_timernext(pp);
 	if (until != INT64_MAX)
 		until = runtime_checktimers(pp, runtime_nanotime());
@@ -425,7 +430,7 @@ runtime_schedule(void)
 		struct g *gp = NULL;
 		if (unlikely(--pp->timerticks < 0))
 			runtime_looktimers(pp);
-		if (likely(!atomic_loadrlx(&sched.gcwaiting) && !globalturn(pp)))
+		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&mp->nhome)) == 0 && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
 			gp = findrunnable(&inherittime);
@@ -450,7 +455,7 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
+	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif

@@ -31,6 +31,7 @@ ready(uint64_t tag, int mode)
 		k++;
 	}
 	CHECK_EQ(n, k);
+	atomic_xadd(&sched.npollwait, -n);
 	return n;
 }
 

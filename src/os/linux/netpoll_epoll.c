@@ -63,6 +63,7 @@ runtime_netpollforked(void)
 		return;
 	runtime_close(epfd);
 	runtime_close(eventfd);
+	runtime_posixforked();
 	inited = breaking = 0;
 	initlock.key = 0;
 	if (sched.grown == 0 && !runtime_forked)
@@ -75,6 +76,14 @@ runtime_netpollopen(int fd, struct polldesc *pd)
 	runtime_netpollinit();
 	struct epoll_event e = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, runtime_netpolltag(pd)};
 	return (int)sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &e);
+}
+
+// netpollctl is for posix.c: tag has its highest bit set.
+int
+runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event e = {events, tag};
+	return (int)sys4(SYS_epoll_ctl, epfd, op, fd, &e);
 }
 
 int
@@ -143,6 +152,10 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 			}
 			continue;
 		}
+		if (unlikely(ev[i].data >> 63)) { // not the address of a polldesc
+			ready += runtime_posixevent(q, ev[i].data, e);
+			continue;
+		}
 		int mode = 0;
 		if (e & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			mode += POLLREAD;
@@ -152,5 +165,7 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 		if (mode != 0)
 			ready += runtime_netpollevent(q, ev[i].data, mode, hup);
 	}
+	if (ready > 0)
+		atomic_xadd(&sched.npollwait, -ready);
 	return ready;
 }

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// sha256_block.s: the compression function of SHA-256 (FIPS 180-4).
+#include "textflag.h"
+
+// The working variables rotate through the registers from round to round; W is on the stack.
+// T1 = h + Sigma1(e) + Ch(e,f,g) + K + W;  T2 = Sigma0(a) + Maj(a,b,c);  d += T1;  h = T1 + T2.
+#define ROUND(k, i, a, b, c, d, e, f, g, h) \
+	MOVL	(i*4)(SP), BX; \
+	LEAL	k(BX)(h*1), h; \
+	MOVL	e, BX; \
+	MOVL	e, CX; \
+	MOVL	e, DX; \
+	RORL	$6, BX; \
+	RORL	$11, CX; \
+	RORL	$25, DX; \
+	XORL	CX, BX; \
+	XORL	DX, BX; \
+	ADDL	BX, h; \
+	MOVL	f, BX; \
+	XORL	g, BX; \
+	ANDL	e, BX; \
+	XORL	g, BX; \
+	ADDL	BX, h; \
+	ADDL	h, d; \
+	MOVL	a, BX; \
+	MOVL	a, CX; \
+	MOVL	a, DX; \
+	RORL	$2, BX; \
+	RORL	$13, CX; \
+	RORL	$22, DX; \
+	XORL	CX, BX; \
+	XORL	DX, BX; \
+	ADDL	BX, h; \
+	MOVL	a, BX; \
+	MOVL	a, CX; \
+	ORL	b, BX; \
+	ANDL	b, CX; \
+	ANDL	c, BX; \
+	ORL	CX, BX; \
+	ADDL	BX, h
+
+// The next word of the schedule: W[i] = sigma1(W[i-2]) + W[i-7] + sigma0(W[i-15]) + W[i-16].
+#define EXPAND(i) \
+	MOVL	((i-2)*4)(SP), BX; \
+	MOVL	((i-15)*4)(SP), CX; \
+	MOVL	BX, DX; \
+	MOVL	BX, SI; \
+	RORL	$17, BX; \
+	RORL	$19, DX; \
+	SHRL	$10, SI; \
+	XORL	DX, BX; \
+	XORL	SI, BX; \
+	MOVL	CX, DX; \
+	MOVL	CX, SI; \
+	RORL	$7, CX; \
+	RORL	$18, DX; \
+	SHRL	$3, SI; \
+	XORL	DX, CX; \
+	XORL	SI, CX; \
+	ADDL	CX, BX; \
+	ADDL	((i-7)*4)(SP), BX; \
+	ADDL	((i-16)*4)(SP), BX; \
+	MOVL	BX, (i*4)(SP)
+
+#define LOAD(i) \
+	MOVL	(i*4)(SI), BX; \
+	BSWAPL	BX; \
+	MOVL	BX, (i*4)(SP)
+
+#define EXPAND8(i) \
+	EXPAND((i)); EXPAND((i+1)); EXPAND((i+2)); EXPAND((i+3)); \
+	EXPAND((i+4)); EXPAND((i+5)); EXPAND((i+6)); EXPAND((i+7))
+
+// func block(state *uint32, p []byte): p is a multiple of 64 bytes long.
+TEXT ·block(SB), 0, $272-32
+	MOVQ	p_len+16(FP), CX
+	SHRQ	$6, CX
+	JEQ	done
+	MOVQ	CX, blocks-8(SP)
+	MOVQ	p_base+8(FP), SI
+	MOVQ	state+0(FP), DI
+	MOVL	0(DI), R8
+	MOVL	4(DI), R9
+	MOVL	8(DI), R10
+	MOVL	12(DI), R11
+	MOVL	16(DI), R12
+	MOVL	20(DI), R13
+	MOVL	24(DI), R14
+	MOVL	28(DI), AX
+next:
+	LOAD(0); LOAD(1); LOAD(2); LOAD(3); LOAD(4); LOAD(5); LOAD(6); LOAD(7)
+	LOAD(8); LOAD(9); LOAD(10); LOAD(11); LOAD(12); LOAD(13); LOAD(14); LOAD(15)
+	MOVQ	SI, next-16(SP)
+	EXPAND8(16); EXPAND8(24); EXPAND8(32); EXPAND8(40); EXPAND8(48); EXPAND8(56)
+	ROUND(0x428a2f98, 0, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(0x71374491, 1, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(-0x4a3f0431, 2, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(-0x164a245b, 3, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(0x3956c25b, 4, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(0x59f111f1, 5, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(-0x6dc07d5c, 6, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(-0x54e3a12b, 7, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(-0x27f85568, 8, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(0x12835b01, 9, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(0x243185be, 10, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(0x550c7dc3, 11, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(0x72be5d74, 12, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(-0x7f214e02, 13, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(-0x6423f959, 14, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(-0x3e640e8c, 15, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(-0x1b64963f, 16, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(-0x1041b87a, 17, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(0x0fc19dc6, 18, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(0x240ca1cc, 19, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(0x2de92c6f, 20, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(0x4a7484aa, 21, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(0x5cb0a9dc, 22, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(0x76f988da, 23, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(-0x67c1aeae, 24, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(-0x57ce3993, 25, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(-0x4ffcd838, 26, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(-0x40a68039, 27, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(-0x391ff40d, 28, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(-0x2a586eb9, 29, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(0x06ca6351, 30, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(0x14292967, 31, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(0x27b70a85, 32, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(0x2e1b2138, 33, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(0x4d2c6dfc, 34, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(0x53380d13, 35, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(0x650a7354, 36, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(0x766a0abb, 37, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(-0x7e3d36d2, 38, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(-0x6d8dd37b, 39, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(-0x5d40175f, 40, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(-0x57e599b5, 41, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(-0x3db47490, 42, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(-0x3893ae5d, 43, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(-0x2e6d17e7, 44, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(-0x2966f9dc, 45, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(-0x0bf1ca7b, 46, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(0x106aa070, 47, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(0x19a4c116, 48, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(0x1e376c08, 49, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(0x2748774c, 50, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(0x34b0bcb5, 51, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(0x391c0cb3, 52, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(0x4ed8aa4a, 53, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(0x5b9cca4f, 54, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(0x682e6ff3, 55, R9, R10, R11, R12, R13, R14, AX, R8)
+	ROUND(0x748f82ee, 56, R8, R9, R10, R11, R12, R13, R14, AX)
+	ROUND(0x78a5636f, 57, AX, R8, R9, R10, R11, R12, R13, R14)
+	ROUND(-0x7b3787ec, 58, R14, AX, R8, R9, R10, R11, R12, R13)
+	ROUND(-0x7338fdf8, 59, R13, R14, AX, R8, R9, R10, R11, R12)
+	ROUND(-0x6f410006, 60, R12, R13, R14, AX, R8, R9, R10, R11)
+	ROUND(-0x5baf9315, 61, R11, R12, R13, R14, AX, R8, R9, R10)
+	ROUND(-0x41065c09, 62, R10, R11, R12, R13, R14, AX, R8, R9)
+	ROUND(-0x398e870e, 63, R9, R10, R11, R12, R13, R14, AX, R8)
+	MOVQ	state+0(FP), DI
+	ADDL	0(DI), R8
+	MOVL	R8, 0(DI)
+	ADDL	4(DI), R9
+	MOVL	R9, 4(DI)
+	ADDL	8(DI), R10
+	MOVL	R10, 8(DI)
+	ADDL	12(DI), R11
+	MOVL	R11, 12(DI)
+	ADDL	16(DI), R12
+	MOVL	R12, 16(DI)
+	ADDL	20(DI), R13
+	MOVL	R13, 20(DI)
+	ADDL	24(DI), R14
+	MOVL	R14, 24(DI)
+	ADDL	28(DI), AX
+	MOVL	AX, 28(DI)
+	MOVQ	next-16(SP), SI
+	ADDQ	$64, SI
+	DECQ	blocks-8(SP)
+	JNE	next
+done:
+	RET

@@ -1,0 +1,358 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# asm.sh BUILD: the assembler. BUILD is an object directory.
+#
+#	asm.sh BUILD            all of it
+#	asm.sh BUILD fuzz S     libFuzzer, with ASan and UBSan, for S seconds
+#	asm.sh BUILD speed      the files of Go's library in one run, ours and go tool asm
+#	asm.sh BUILD record     prints the sums of tests/asm/forms.sum anew
+#
+# The encodings of every form in the table are compared with sums that were taken from go tool asm 1.19.
+# With Debian's golang-1.19 (or GOROOT119) there are also: every line of its assembler's test data, its
+# error tests, and all files of its library, byte by byte, with relocations.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=$1 rt0=$PWD/$1/bin/rt0 t=$PWD/tests/asm
+goroot=${GOROOT119:-/usr/lib/go-1.19} src=/usr/share/go-1.19/src/cmd/asm/internal/asm/testdata
+export LC_ALL=C
+d=$(mktemp -d)
+trap 'rm -rf "$d"' EXIT
+ok=0 bad=0 skipped=0
+count() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok=$((ok + 1))
+		echo "ok $((ok + bad)) - $name${out:+ # ${out##*$'\n'}}"
+	else
+		bad=$((bad + 1))
+		echo "not ok $((ok + bad)) - $name"
+		printf '%s\n' "$out" | head -n 20 | sed 's/^/    /'
+	fi
+}
+fails() { ! "$@"; }
+
+# forms: `MNEMONIC COUNT SUM` of the bytes of the examples of each mnemonic.
+forms() {
+	"$build/mkoptab" -examples tools/asm/amd64/*.tbl >"$d/forms.s" &&
+		"$rt0" asm -e -S -o "$d/forms.o" "$d/forms.s" >"$d/forms.list" &&
+		awk -v lines=1 -f "$t/listing.awk" "$d/forms.list" | awk '
+			NR == FNR { bytes[$1] = bytes[$1] $2; next }
+			$1 ~ /^[A-Z]/ && $1 != "TEXT" { name = $1; sub(/[.].*/, "", name)
+				if (name != last) { out(); last = name; n = sum = 0 }
+				n++
+				b = bytes[FNR]
+				for (i = 1; i <= length(b); i++)
+					sum = (sum * 17 + index("0123456789abcdef", substr(b, i, 1))) % 2147483629
+				sum = (sum * 17) % 2147483629 }
+			function out() { if (last != "") print last, n, sum }
+			END { out() }' - "$d/forms.s" | sort
+}
+same_forms() {
+	forms >"$d/forms.got" && diff "$1" "$d/forms.got" && awk '{ n += $2 } END { print n " instructions" }' "$d/forms.got"
+}
+# A wrong expectation must be found, or the comparison is worth nothing.
+wrong_form() {
+	awk 'NR == 700 { $3 = $3 + 1 } 1' "$t/forms.sum" >"$d/wrong.sum" && fails same_forms "$d/wrong.sum"
+}
+
+# listings A B: both in the form of listing.awk.
+normal() { awk -v pkg="$2" -f "$t/listing.awk" "$1" | sort; }
+
+# godata: each file of Go's test data, our bytes and those of go tool asm, line by line.
+godata() {
+	local f rows=0 n
+	for f in "$src"/amd64enc.s "$src"/amd64enc_extra.s "$src"/avx512enc/*.s "$src"/amd64.s; do
+		(cd "$(dirname "$f")" && "$goroot/bin/go" tool asm -p t -S -o "$d/go.o" "$(basename "$f")") >"$d/go.list" || return 1
+		"$rt0" asm -e -p t -S -o "$d/our.o" "$f" >"$d/our.list" 2>"$d/our.err"
+		[[ $f == */amd64.s || ! -s $d/our.err ]] || { cat "$d/our.err"; return 1; }
+		awk -v lines=1 -f "$t/listing.awk" "$d/go.list" >"$d/go.lines"
+		awk -v lines=1 -f "$t/listing.awk" "$d/our.list" >"$d/our.lines"
+		[[ ${1:-} != corrupt ]] || sed -i '5s/[0-9a-f]$/x/' "$d/go.lines"
+		diff "$d/go.lines" "$d/our.lines" >"$d/diff" || { echo "$f"; head -5 "$d/diff"; return 1; }
+		# Rows that expect bytes: `INSTRUCTION // hex [or hex]`, perhaps with another spelling between.
+		n=$(grep -cE '^[^/]*[^/[:space:]][^/]*//( [^/]*//)? *([0-9a-f][0-9a-f])+( or ([0-9a-f][0-9a-f])+)*$' "$f")
+		rows=$((rows + n))
+	done
+	echo "$rows rows with bytes, all lines equal"
+}
+
+# goerrors FILE [FLAGS]: the texts of // ERROR comments, each at its line.
+goerrors() {
+	local f=$src/$1
+	shift
+	"$rt0" asm -e "$@" -o "$d/x.o" "$f" 2>"$d/err" && return 1
+	[ ! -e "$d/x.o" ] || return 1
+	awk 'NR == FNR { match($0, /:[0-9]+: /); l = substr($0, RSTART + 1, RLENGTH - 3); got[l] = $0; next }
+		match($0, /\/\/ ERROR ".*"$/) { want = substr($0, RSTART + 10, RLENGTH - 11); n++
+			if (index(got[FNR], want)) hit++; else print FNR ": " want ": " got[FNR]
+			delete got[FNR] }
+		END { for (l in got) { print "not expected: " got[l]; extra++ }
+			print hit " of " n " texts"; exit hit != n || extra }' "$d/err" "$f"
+}
+
+# golibrary: what `go build -a -x std` assembles, assembled again by both. Kept below build/ for the next time.
+corpus=$PWD/build/asm-corpus
+golibrary_make() {
+	[ ! -e "$corpus/done" ] || return 0
+	rm -rf "$corpus" && mkdir -p "$corpus" || return 1
+	GOROOT=$goroot GOFLAGS='' GOCACHE=$d/cache "$goroot/bin/go" build -a -x -work std >"$d/log" 2>&1 || { tail -3 "$d/log"; return 1; }
+	local work dir=. line pkg args name n=0
+	work=$(sed -n 's/^WORK=//p' "$d/log")
+	while IFS= read -r line; do
+		case $line in
+		'cd '*) dir=${line#cd } ;;
+		*/asm\ *-gensymabis*) ;;
+		*/tool/linux_amd64/asm\ *)
+			line=${line//\$WORK/$work}
+			pkg=$(sed 's/.* -p \([^ ]*\) .*/\1/' <<<"$line")
+			name=$(printf %03d-%s $n "$(basename "${line##* }")")
+			n=$((n + 1))
+			args=$(sed 's/^[^ ]* //; s/ -trimpath "[^"]*"//; s/ -o [^ ]*//' <<<"$line")
+			mkdir -p "$corpus/$name.inc"
+			cp "$(sed 's/.* -I \([^ ]*\) -I .*/\1/' <<<"$line")/go_asm.h" "$corpus/$name.inc/" 2>/dev/null
+			(cd "$dir" && "$goroot/bin/go" tool asm -S -I "$corpus/$name.inc" -o "$d/go.o" $args) >"$corpus/$name.list" || return 1
+			printf '%s\t%s\t%s\t%s\n' "$name" "$pkg" "$dir" "$args" >>"$corpus/manifest"
+			;;
+		esac
+	done <"$d/log"
+	rm -rf "$work"
+	touch "$corpus/done"
+}
+# ours DIR ARGS...: the flags of go tool asm that we do not have are left out.
+ours() {
+	local dir=$1 a=() x e
+	shift
+	while [ $# -gt 0 ]; do
+		x=$1
+		shift
+		case $x in
+		-I | -D | -p | -o) a+=("$x" "$1"); shift ;;
+		-compiling-runtime) for e in RegabiWrappers RegabiArgs PacerRedesign; do a+=(-D "GOEXPERIMENT_$e"); done ;;
+		-*) [[ $x != -S ]] || a+=(-S) ;;
+		*) a+=("$x") ;;
+		esac
+	done
+	(cd "$dir" && $rt0 asm "${a[@]}")
+}
+golibrary() {
+	local name pkg dir args files=0 stats
+	: >"$d/all"
+	while IFS=$'\t' read -r name pkg dir args; do
+		# shellcheck disable=SC2086 # a list of arguments
+		ours "$dir" -S -o "$d/our.o" -I "$corpus/$name.inc" $args >"$d/our.list" || return 1
+		normal "$d/our.list" "$pkg" >"$d/our.n"
+		normal "$corpus/$name.list" "$pkg" >"$d/go.n"
+		cmp -s "$d/our.n" "$d/go.n" || { echo "$name"; diff "$d/our.n" "$d/go.n" | cut -c1-200 | head -8; return 1; }
+		cat "$d/go.n" >>"$d/all"
+		files=$((files + 1))
+	done <"$corpus/manifest"
+	stats=$(awk '$3 == "rel" { r++; next } $1 == "T" { f++; b += $3 } $1 == "D" { n++ }
+		END { printf "%d functions, %d bytes of text, %d relocations, %d data", f, b, r, n }' "$d/all")
+	[ "$files" -ge 49 ] && echo "$files files: $stats"
+}
+
+# Malformed source: the text, the exit status, and no object.
+malformed() {
+	local source text n=0 out status line
+	while IFS=$'\t' read -r source text; do
+		[[ $source == '#'\ * || -z $text ]] && continue
+		printf '%b\n' "$source" >"$d/bad.s"
+		echo stale >"$d/bad.o"
+		out=$(cd "$d" && "$rt0" asm -o bad.o bad.s 2>&1)
+		status=$?
+		line=$(tail -n 1 <<<"$out")
+		[[ $status == 1 && $line =~ ^bad\.s:[0-9]+:\  && $line == *"$text"* && ! -e $d/bad.o ]] ||
+			{ echo "$source: exit $status: $out; want $text"; return 1; }
+		n=$((n + 1))
+	done <"$t/errors.txt"
+	echo "$n errors"
+}
+# No file, a directory, an object that cannot be written.
+nofile() {
+	"$rt0" asm -o "$d/n.o" "$d/none.s" 2>&1 | grep -q 'none.s:0: No such file' &&
+		"$rt0" asm -o "$d/n.o" "$d" 2>&1 | grep -q 'Is a directory' &&
+		fails "$rt0" asm -o "$d/no/dir/x.o" "$t/frames.s" 2>/dev/null &&
+		{ ! [ -w /dev/full ] || fails "$rt0" asm -o /dev/full "$t/frames.s" 2>/dev/null; }
+}
+
+# unwinding at each instruction, by the C library's unwinder; stepping over lines, by gdb.
+unwinding() {
+	"$rt0" asm "$@" -o "$d/frames.o" "$t/frames.s" && "$rt0" asm -support -o "$d/support.o" &&
+		gcc -g -O1 -fno-omit-frame-pointer -o "$d/unwind" "$t/unwind.c" "$d/frames.o" "$d/support.o" && "$d/unwind"
+}
+stepping() {
+	command -v gdb >/dev/null || return 0
+	local call
+	call=$(grep -n 'CALL.*frame_hand' "$t/frames.s" | cut -d: -f1)
+	gdb -nx -batch -ex 'set confirm off' -ex 'break frame_calls' -ex 'run still' -ex 'info source' \
+		-ex 'bt 3' -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex stepi -ex 'bt 3' -ex 'tbreak frame_hand' -ex continue -ex next -ex 'bt 4' "$d/unwind" >"$d/gdb.out" 2>&1
+	grep -q 'Current source file is .*frames.s' "$d/gdb.out" && [ "$(grep -c '^#2 .* run (' "$d/gdb.out")" -ge 2 ] &&
+		grep -qE "^#1 .* frame_calls \(\) at .*frames.s:$call" "$d/gdb.out" && grep -qE '^#3 .* run \(' "$d/gdb.out" && return
+	cat "$d/gdb.out"
+	return 1
+}
+
+# links LD: static, PIE and shared, no relocation in text.
+links() {
+	local l="-fuse-ld=$1 -Wl,-z,text -Wl,--fatal-warnings" b=$d/link kind
+	mkdir -p "$b"
+	"$rt0" asm -o "$b/lib.o" "$t/link/lib.s" && "$rt0" asm -pic -o "$b/pic.o" "$t/link/lib.s" &&
+		gcc -O1 -fPIC -ftls-model=initial-exec -DDATA -c -o "$b/data.o" "$t/link/main.c" &&
+		gcc -O1 -fPIC -c -o "$b/main.o" "$t/link/main.c" || return 1
+	for kind in -static -no-pie -pie -static-pie; do
+		for o in lib pic; do
+			gcc $l $kind -o "$b/a" "$b/main.o" "$b/data.o" "$b/$o.o" && "$b/a" || { echo "$kind $o"; return 1; }
+		done
+	done
+	gcc $l -shared -o "$b/libdata.so" "$b/data.o" && gcc $l -shared -o "$b/libasm.so" "$b/pic.o" "$b/libdata.so" "-Wl,-rpath,$b" &&
+		gcc $l -pie -o "$b/a" "$b/main.o" "$b/libasm.so" "$b/libdata.so" "-Wl,-rpath,$b" && "$b/a" || { echo shared; return 1; }
+	gcc $l -shared -o "$b/libboth.so" "$b/pic.o" "$b/data.o" && gcc $l -pie -o "$b/a" "$b/main.o" "$b/libboth.so" "-Wl,-rpath,$b" && "$b/a" &&
+		! readelf -dW "$b/libasm.so" "$b/libboth.so" | grep TEXTREL
+}
+
+# names: with a package, for C, and with a trampoline of the same name.
+names() {
+	printf '// func f()\nTEXT ·f(SB), 4, $0\n\tCALL x∕y·g(SB)\n\tRET\nTEXT s<>(SB), 4, $0\n\tRET\n' >"$d/names.s"
+	local want got flags
+	while IFS=: read -r flags want; do
+		# shellcheck disable=SC2086
+		"$rt0" asm $flags -o "$d/names.o" "$d/names.s" || return 1
+		got=$(nm "$d/names.o" | awk '{ print $NF }' | tr '\n' ' ')
+		[[ $got == "$want " ]] || { echo "$flags: $got, want $want"; return 1; }
+	done <<-END
+		:f s x/y.g
+		-p pkg:pkg.f s x/y.g
+		-p a/b -c:a_b_f s x_y_g
+		-H $d/names.h:f f.abi0 s x/y.g
+		-p pkg -H $d/names.h:pkg.f pkg_f s x/y.g
+		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
+	END
+	grep -q '^void pkg_f(void);' "$d/names.h"
+}
+calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
+# Functions that check the stack, on goroutines that are asked to give way.
+morestack() { "$rt0" build -Wall -Wextra -Werror "$t/preempt.c" "$t/preempt.s" -o "$d/preempt" && GOMAXPROCS=1 timeout 60 "$d/preempt"; }
+offsets() {
+	"$rt0" asm -offsets "$t/offsets.h" -o "$d/go_asm.h" && diff "$t/offsets.want" "$d/go_asm.h"
+}
+sha256() {
+	"$rt0" build -O2 -Wall -Wextra -Werror examples/asm/sha256.c examples/asm/sha256_block.s -o "$d/sha256" || return 1
+	head -c 1000003 /dev/urandom >"$d/random"
+	local f
+	for f in /dev/null "$t/forms.sum" "$rt0" "$d/random"; do
+		[ "$("$d/sha256" "$f")" = "$(sha256sum "$f")" ] || { echo "$f"; return 1; }
+	done
+}
+bytecount() {
+	"$rt0" build -O2 -Wall -Wextra -Werror examples/asm/bytecount.c examples/asm/count.s -o "$d/count" && "$d/count"
+}
+
+# big KIND: 100 MB of source within 1 GB of address space.
+big() {
+	case $1 in
+	functions) awk 'BEGIN { for (i = 0; i < 330000; i++) { printf "TEXT f%d(SB), 4, $0-8\n", i; for (j = 0; j < 13; j++) print "\tADDQ\t$1234, x+0(FP)"; print "\tRET" } }' ;;
+	onefunction) awk 'BEGIN { print "TEXT f(SB), 4, $0"; for (i = 0; i < 3300000; i++) print "\tMOVQ\t16(R8)(R9*8), R10\t//" }' ;;
+	line) awk 'BEGIN { printf "BYTE $1"; for (i = 0; i < 25000000; i++) printf ", $1" }' ;;
+	name) head -c 100000000 /dev/zero | tr '\0' a ;;
+	comment) printf '/*'; head -c 100000000 /dev/zero | tr '\0' ' ' ;;
+	macros) for i in $(seq 1 40); do echo "#define M$i M$((i - 1)) M$((i - 1)) M$((i - 1)) M$((i - 1))"; done; echo '#define M0 NOP;'; echo 'TEXT f(SB), 4, $0'; echo M40 ;;
+	data) echo 'DATA x+0x1ffffff0(SB)/8, $1'; echo 'GLOBL x(SB), $0x1ffffff8' ;;
+	esac >"$d/big.s"
+	(ulimit -v 1048576; timeout 120 "$rt0" asm -o "$d/big.o" "$d/big.s") >"$d/big.err" 2>&1
+	local status=$?
+	rm -f "$d/big.s" "$d/big.o"
+	case $1 in
+	functions | onefunction | data) [ $status = 0 ] ;;
+	*) [ $status = 1 ] && grep -qE '^[^:]*big\.s:[0-9]+: ' "$d/big.err" && ! grep -q 'out of memory' "$d/big.err" ;;
+	esac || { echo "exit $status"; head -3 "$d/big.err" | cut -c1-200; return 1; }
+}
+
+fuzz() {
+	local b=$PWD/build/asm-fuzz i=0 f sources=()
+	mkdir -p "$b/corpus"
+	for f in tools/asm/*.c; do
+		[[ $f == */mkoptab.c || $f == */offsets.c ]] || sources+=("$f")
+	done
+	clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$build" -Itools/asm \
+		-o "$b/fuzz" "$t/fuzz.c" "${sources[@]}" || return 1
+	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
+		[ -f "$f" ] && { printf '%b' "\\x$(printf %02x $((i++ % 128)))"; grep -v '^#include' "$f" | sed 's/NOSPLIT/4/g' | head -c 6000; } >"$b/corpus/seed$i"
+	done
+	nice "$b/fuzz" -max_len=8192 -timeout=20 -rss_limit_mb=2048 -max_total_time="$1" -print_final_stats=1 -artifact_prefix="$b/" "$b/corpus" >"$b/log" 2>&1 ||
+		{ grep -aE 'ERROR|SUMMARY|runtime error' "$b/log"; return 1; }
+	grep -a 'number_of_executed_units' "$b/log"
+}
+
+# speed: every file of the library: go tool asm, a process each; ours, the same; ours in one process.
+record() { # asm ARGS: instead of running it
+	shift
+	printf '%s ' "cd '$PWD' && '$real' asm" "$@" >>"$d/our.sh"
+	echo >>"$d/our.sh"
+	printf '%s ' "${@:1:$#-1}" "$PWD/${*: -1}" >>"$d/batch"
+	echo >>"$d/batch"
+}
+speed() {
+	local real=$rt0
+	golibrary_make || return 1
+	local name pkg dir args i
+	: >"$d/go.sh"
+	: >"$d/our.sh"
+	: >"$d/batch"
+	while IFS=$'\t' read -r name pkg dir args; do
+		echo "cd '$dir' && '$goroot/pkg/tool/linux_amd64/asm' -I '$corpus/$name.inc' -o '$d/go.o' $args" >>"$d/go.sh"
+		# shellcheck disable=SC2086
+		rt0=record ours "$dir" -o "$d/our.o" -I "$corpus/$name.inc" $args
+	done <"$corpus/manifest"
+	for i in 1 2 3; do
+		for name in "go tool asm:sh $d/go.sh" "rt0 asm, a process each:sh $d/our.sh" "rt0 asm @batch:$rt0 asm @$d/batch"; do
+			TIMEFORMAT="${name%%:*}: %R s, %U s user, %S s system"
+			# shellcheck disable=SC2086
+			time ${name#*:}
+		done
+	done
+}
+
+case ${2:-} in
+fuzz | speed) "$2" "${3:-}"; exit ;;
+record) forms; exit ;;
+esac
+
+count asm/forms same_forms "$t/forms.sum"
+count asm/wrong_form_is_found wrong_form
+if [ -x "$goroot/bin/go" ] && [ -d "$src" ]; then
+	count asm/go_test_data godata
+	count asm/go_test_data_wrong_byte_is_found fails godata corrupt
+	count asm/go_error_texts goerrors amd64error.s
+	count asm/go_error_texts_pic goerrors amd64dynlinkerror.s -pic
+	count asm/go_error_texts_build goerrors buildtagerror.s
+	count asm/go_library_made golibrary_make
+	count asm/go_library golibrary
+else
+	skipped=7
+	echo '# skipped: golang-1.19 (Debian: golang-1.19-src, golang-1.19-go) is not installed'
+fi
+count asm/errors malformed
+count asm/no_file nofile
+count asm/unwind unwinding
+count asm/gdb stepping
+count asm/unwind_go122 unwinding -go122
+for ld in bfd lld; do
+	count asm/links_$ld links $ld
+done
+for flags in -O0 '-O2 -fPIE' '-O2 -mavx2'; do
+	# shellcheck disable=SC2086
+	count "asm/calls${flags// /}" calls $flags
+done
+count asm/names names
+count asm/preempt morestack
+count asm/offsets offsets
+count asm/sha256 sha256
+count asm/bytecount bytecount
+for kind in functions onefunction line name comment macros data; do
+	count asm/big_$kind big $kind
+done
+printf '%d passed, %d failed' $ok $bad
+((skipped > 0)) && printf ', %d skipped' $skipped
+echo
+((bad == 0))

@@ -84,7 +84,7 @@ runtime_gfget(struct p *pp)
 		atomic_storerlx(&pp->ngfree, pp->ngfree - 1);
 		// What newproc1 will write: the g, and the frame below it.
 		__builtin_prefetch(next, 1);
-		__builtin_prefetch((char *)next - 64, 1);
+		__builtin_prefetch((void *)((uintptr_t)next - 64), 1); // next may be NULL
 	}
 	return gp;
 }

@@ -261,12 +261,13 @@ TEST(net_reset_connection)
 TEST(net_refused_and_timed_out)
 {
 	rt0_fd *f = NULL;
-	listen_on("127.0.0.1:0");
+	listen_on("127.9.8.7:0"); // where no other test listens, on this port or any
 	CHECK_EQ(rt0_fd_close(lis), 0);
 	for (int i = 0; i < 20; i++)
 		CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &f), -ECONNREFUSED);
 	CHECK_EQ(rt0_dial("unix:@nobody-is-here", INT64_MAX, &f), -ECONNREFUSED);
 	// A listener whose backlog is full answers nobody.
+	CHECK_EQ(rt0_addr_parse("127.0.0.1:0", &at, NULL), 0);
 	int s = socket(AF_INET, SOCK_STREAM, 0), full = 0;
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof in;

@@ -33,7 +33,7 @@ pattern(void *arg)
 {
 	static unsigned char b[10007];
 	unsigned char v = 0;
-	for (int left = result; left > 0;) {
+	for (int left = get(&result); left > 0;) {
 		size_t n = left < (int)sizeof b ? (size_t)left : sizeof b;
 		for (size_t i = 0; i < n; i++)
 			b[i] = v++;

@@ -581,6 +581,31 @@ runtime_newqdeep(struct p *pp, int32_t n)
 	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
 }
 
+// Lists of goroutines, first in, first out, linked by schedlink: the owner's, or under its lock.
+static inline void
+gqueueput(struct gqueue *q, struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (q->tail != NULL)
+		q->tail->schedlink = gp;
+	else
+		q->head = gp;
+	q->tail = gp;
+}
+
+// gqueueget takes the oldest; NULL: there is none.
+static inline struct g *
+gqueueget(struct gqueue *q)
+{
+	struct g *gp = q->head;
+	if (gp == NULL)
+		return NULL;
+	q->head = gp->schedlink;
+	if (q->head == NULL)
+		q->tail = NULL;
+	return gp;
+}
+
 // perturb is true one time in n in debug builds with GODEBUG=seed=N: there the scheduler does what it
 // may do but seldom does (runnext not used, an early yield, the oldest first).
 #if RT0_DEBUG

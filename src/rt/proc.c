@@ -155,8 +155,7 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 		return;
 	struct m *mp = getg()->m;
 	if (mp->p != NULL) {
-		for (struct g *gp; (gp = q->head) != NULL;) {
-			q->head = gp->schedlink;
+		for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
 			casgstatus(gp, Gwaiting, Grunnable);
 			runtime_runqput(mp->p, gp, false);
 		}
@@ -172,19 +171,26 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 		runtime_startm(NULL, false);
 }
 
+// runfirst returns the first of the n goroutines that netpoll has found, to be run, and leaves the others to
+// injectglist. With a p.
+static struct g *
+runfirst(struct gqueue *q, int32_t n)
+{
+	struct g *gp = gqueueget(q);
+	if (gp == NULL)
+		return NULL;
+	runtime_injectglist(q, n - 1);
+	casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
 // netpollturn looks whether descriptors are ready, without waiting, and returns a goroutine to run.
 static struct g *
 netpollturn(void)
 {
 	struct gqueue q = {NULL, NULL};
 	int32_t n = runtime_netpoll(0, &q);
-	if (n == 0)
-		return NULL;
-	struct g *gp = q.head;
-	q.head = gp->schedlink;
-	runtime_injectglist(&q, n - 1);
-	casgstatus(gp, Gwaiting, Grunnable);
-	return gp;
+	return runfirst(&q, n);
 }
 
 // stealwork tries every p, from a random one on, four times; runnext only in the last round, and the timers.
@@ -273,14 +279,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		mp->spinning = true;
 		atomic_xadd(&sched.nmspinning, 1);
 	}
-	if (n > 0) {
-		struct g *gp = q.head;
-		q.head = gp->schedlink;
-		runtime_injectglist(&q, n - 1);
-		casgstatus(gp, Gwaiting, Grunnable);
-		*inherittime = false;
-		*gpp = gp;
-	}
+	*gpp = runfirst(&q, n);
+	*inherittime = false;
 	return true;
 }
 

@@ -24,30 +24,6 @@
 // tick later while the same goroutine runs. models/runnext.pml shows that nothing stays behind.
 #include "../runtime.h"
 
-// ---- lists of goroutines, linked by schedlink; the owner's or under its lock ----
-
-static inline void
-gqueueput(struct gqueue *q, struct g *gp)
-{
-	gp->schedlink = NULL;
-	if (q->tail != NULL)
-		q->tail->schedlink = gp;
-	else
-		q->head = gp;
-	q->tail = gp;
-}
-
-// gqueueget takes the oldest; there is one.
-static inline struct g *
-gqueueget(struct gqueue *q)
-{
-	struct g *gp = q->head;
-	q->head = gp->schedlink;
-	if (q->head == NULL)
-		q->tail = NULL;
-	return gp;
-}
-
 // ---- the queues of a P ----
 
 // runqputslow moves half of the full ring and gp to the global queue. Owner only.

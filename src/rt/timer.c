@@ -254,12 +254,7 @@ fire(struct timers *ts, uint32_t ci, int64_t now, struct due *d)
 		atomic_storerel(&t->ts, NULL);
 	}
 	if (gp != NULL) {
-		gp->schedlink = NULL;
-		if (d->ready.tail != NULL)
-			d->ready.tail->schedlink = gp;
-		else
-			d->ready.head = gp;
-		d->ready.tail = gp;
+		gqueueput(&d->ready, gp);
 		d->nready++;
 	}
 }
@@ -435,7 +430,8 @@ runtime_timersnext(void)
 {
 	int64_t next = INT64_MAX;
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		int64_t n = runtime_timernext(runtime_pat(i));
+		struct p *pp = runtime_pat(i);
+		int64_t n = pp == NULL ? INT64_MAX : runtime_timernext(pp);
 		if (n < next)
 			next = n;
 	}
@@ -457,8 +453,7 @@ runtime_checktimers(struct p *pp, int64_t now)
 		runtime_lock(&ts->lock);
 		runtimers(ts, now, &d);
 		runtime_unlock(&ts->lock);
-		for (struct g *gp; (gp = d.ready.head) != NULL;) {
-			d.ready.head = gp->schedlink;
+		for (struct g *gp; (gp = gqueueget(&d.ready)) != NULL;) {
 			__builtin_prefetch(d.ready.head);
 			runtime_ready(gp, false);
 		}
@@ -497,10 +492,10 @@ runtime_movetimers(struct p *from, struct p *to)
 		return;
 	if (dst == NULL)
 		dst = newtimers(to);
-	int l;
+	// The world is stopped, and who arms, stops or fires a timer has a p: nobody else is here, and nobody sees a
+	// timer that is on neither of the two wheels.
 	int64_t start;
-	// The world is stopped, and who arms, stops or fires a timer has a p: nobody else is here, and a timer
-	// may be between two wheels.
+	int l;
 	for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
 		uint32_t i = s->head;
 		emptied(ts, s);

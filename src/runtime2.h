@@ -252,6 +252,9 @@ struct p {
 	// owner only: switches until it looks at its timers again, how many that were, when it looked (timer.c)
 	int32_t timerticks, timerticks0;
 	int64_t timerlook;
+	int32_t due;    // owner only: turns that the ring has before new goroutines, since timers have readied some (timer.c)
+	int32_t nfired; // owner only: timers fired since the p was idle last, and when the last one was
+	int64_t firedat;
 
 	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
 	uint32_t runqtail __attribute__((aligned(64)));  // owner writes (release)

@@ -232,10 +232,16 @@ globalturn(struct p *pp)
 	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
 }
 
-// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, unless there is nothing to
-// wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run or NULL.
+// Where timers are due all the time, a sleep in the kernel between two of them costs as much as a hundred switches. An
+// m that has fired DENSE of them since it woke sleeps for at least DENSENS.
+enum { DENSE = 16 };
+static const int64_t DENSENS = MS / 4;
+
+// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, or notbefore if that is later,
+// unless there is nothing to wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run
+// or NULL.
 static bool
-sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
+sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp)
 {
 	struct m *mp = getg()->m;
 	*gpp = NULL;
@@ -255,6 +261,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	int64_t next = runtime_timersnext(); // Dekker: set before polluntil could be seen
 	if (next < until)
 		until = next;
+	if (until < notbefore)
+		until = notbefore;
 	if (until != INT64_MAX) {
 		delay = until - runtime_nanotime();
 		if (delay < 0)
@@ -363,6 +371,8 @@ top:;
 		runtime_unlock(&sched.lock);
 		goto top;
 	}
+	int64_t notbefore = pp->nfired >= DENSE ? pp->firedat + DENSENS : 0;
+	pp->nfired = 0;
 	if (runtime_releasep() != pp)
 		runtime_throw("findrunnable: wrong p");
 	runtime_pidleput(pp);
@@ -405,7 +415,7 @@ top:;
 		if (next < until)
 			until = next;
 	}
-	if (!sleepnetpoll(until, wasspinning, inherittime, &gp))
+	if (!sleepnetpoll(until, notbefore, wasspinning, inherittime, &gp))
 		runtime_stopm();
 	else if (gp != NULL)
 		return gp;

@@ -185,7 +185,6 @@ bool runtime_preemptpoint(struct g *gp); // gives way if asked to
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
-enum { GFREE_MAX = 1024, GFREE_BATCH = 64 }; // dead goroutines that a p keeps; how many leave it at once
 struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);

@@ -137,7 +137,7 @@ int runtime_pluginadd(void);
 // ---- env.c ----
 struct debugvars {
 	int32_t schedtrace, scheddetail, inittrace, boottrace, gctrace, asyncpreemptoff, stacksize;
-	int32_t tracebackancestors, seed, guardoff, failsys, failcount, preemptms, preemptus;
+	int32_t tracebackancestors, seed, guardoff, failsys, failcount, preemptms, preemptus, iouringoff;
 };
 extern struct debugvars debug;
 extern int32_t runtime_gogc;      // GOGC; -1 is off
@@ -315,6 +315,12 @@ bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 void runtime_pollforked(void);    // its portable half
 int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+
+// ---- os/linux/uring_linux.c ----
+#define URINGTAG (3ull << 62) // of a ring's events, with its address below
+long runtime_uringread(int fd, void *buf, size_t n, int64_t off);
+int32_t runtime_uringevent(struct gqueue *q, uint64_t tag);
+void runtime_uringforked(struct p *pp);
 
 // ---- posix.c: for librt0_posix (posixops.h), and home.c ----
 extern const struct posixops runtime_posixops;

@@ -249,6 +249,7 @@ struct p {
 	uint8_t oldest;      // atomic: sysmon asks (1) that the global queue, (2) that the oldest of newq go next
 	struct mcache *mcache; // owner only
 	struct timers *timers; // timer.c; written once; NULL: none was ever set here
+	struct uring *uring;   // owner only: uring_linux.c; written once; NULL: none was ever needed
 	// owner only: switches until it looks at its timers again, how many that were, when it looked (timer.c)
 	int32_t timerticks, timerticks0;
 	int64_t timerlook;

@@ -10,8 +10,8 @@
 // Unless a function says otherwise:
 //   Returns  negative errno values: -ECANCELED: closed, before or meanwhile; -ETIMEDOUT: the deadline;
 //            -EBADF: NULL, or no handle; else what the kernel says. -EAGAIN and -EINTR do not come out.
-//   Blocks   the goroutine, not the thread; a file, which the kernel cannot watch, blocks the thread,
-//            with the processor given to others.
+//   Blocks   the goroutine, not the thread. A file, which epoll cannot watch, is read by io_uring if the kernel has
+//            it; otherwise, and in all but reads, it blocks the thread, with the processor given to others.
 //   Context  goroutine or thread. Any number may use one handle: reads come one after the other, and
 //            so do writes; a read and a write do not disturb each other.
 #ifndef RT0_IO_H
@@ -34,7 +34,7 @@ enum {
 
 // rt0_fd_new makes a handle for the descriptor fd, which belongs to it from then on. If the kernel can
 // watch fd, it is made non-blocking, which others that share it (the shell, its terminal) will see:
-// say RT0_FD_BLOCKING for those. A file is used by calls that block, as with RT0_FD_BLOCKING.
+// say RT0_FD_BLOCKING for those. A file is not watched: deadlines and close do not end calls.
 // Returns  0 with the handle in *out; -EINVAL: flags; -EBADF; -EEXIST: it has a handle already; -ENOMEM;
 //          -ENOSPC: the user's limit of watches. fd stays the caller's then.
 // Blocks   nobody.

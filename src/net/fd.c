@@ -245,6 +245,23 @@ newslot(void)
 	}
 }
 
+// findfile finds out whether fd is a file that is read from a disk.
+static void
+findfile(struct fd *fd)
+{
+	struct {
+		uint64_t dev, ino, nlink;
+		uint32_t mode;
+		char rest[116];
+	} st;
+	static_assert(sizeof st == 144, "fstat");
+	if (sys2(SYS_fstat, fd->sysfd, &st) < 0)
+		return;
+	fd->file = (st.mode & S_IFMT) == S_IFREG || (st.mode & S_IFMT) == S_IFBLK;
+	long flags = fd->file ? sys2(SYS_fcntl, fd->sysfd, F_GETFL) : 0;
+	fd->direct = flags > 0 && (flags & O_DIRECT) != 0;
+}
+
 int
 runtime_fdmake(int sysfd, bool watch, const struct fd *like, rt0_fd **out)
 {
@@ -270,7 +287,9 @@ runtime_fdmake(int sysfd, bool watch, const struct fd *like, rt0_fd **out)
 	fd->listener = like->listener;
 	fd->unlinks = like->unlinks;
 	fd->hint = like->hint;
-	fd->drained = fd->told = false;
+	fd->drained = fd->told = fd->file = fd->direct = false;
+	if (like->file)
+		findfile(fd);
 	*out = (rt0_fd *)((uintptr_t)fd->gen << INDEXBITS | fd->index);
 	atomic_storerel(&fd->state, REF); // the handle's; pairs with the acquires in incref and rwlock
 	return 0;
@@ -313,8 +332,12 @@ adopt(int sysfd, int flags, bool nonblock, rt0_fd **out)
 	if (flags & RT0_FD_BLOCKING)
 		return runtime_fdmake(sysfd, false, &like, out);
 	int err = runtime_fdmake(sysfd, true, &like, out);
+	if (err == -EPERM) { // epoll knows nothing of files
+		like.file = true;
+		return runtime_fdmake(sysfd, false, &like, out);
+	}
 	if (err < 0)
-		return err == -EPERM ? runtime_fdmake(sysfd, false, &like, out) : err;
+		return err;
 	// Nobody knows the handle yet.
 	int was = nonblock ? 1 : runtime_nonblock(sysfd, true);
 	struct fd *fd = fdlookup(*out, &err);

@@ -34,11 +34,34 @@ blockingonce(struct fd *fd, long nr, const void *buf, size_t n, int mode)
 	}
 }
 
+// fileread reads a file on a disk: what is in the page cache at once, the rest by io_uring, or by calls that block the
+// thread. off < 0: at the file's position. Like read, it stops short at the end of the file only, or at an error.
+static long
+fileread(struct fd *fd, char *buf, size_t n, int64_t off)
+{
+	size_t done = 0;
+	long r;
+	do {
+		struct iovec iov = {buf + done, n - done};
+		int64_t at = off < 0 ? -1 : off + (int64_t)done;
+		r = fd->direct ? -EAGAIN : blocking(SYS_preadv2, fd->sysfd, &iov, 1, at, 0, RWF_NOWAIT);
+		if (r == -EAGAIN)
+			r = runtime_uringread(fd->sysfd, iov.base, iov.len, at);
+		if (r == -EAGAIN || r == -EOPNOTSUPP || r == -ENOSYS || r == -EPERM)
+			r = off < 0 ? blocking(SYS_read, fd->sysfd, iov.base, iov.len) : blocking(SYS_pread64, fd->sysfd, iov.base, iov.len, at);
+		if (r > 0)
+			done += (size_t)r;
+	} while (r == -EINTR || (r > 0 && done < n && !fd->direct));
+	return done > 0 ? (long)done : r;
+}
+
 // fdreadonce makes one call of read (cnt < 0), or readv of cnt pieces. The read lock is held.
 long
 runtime_fdreadonce(struct fd *fd, void *buf, size_t n, int cnt)
 {
 	struct polldesc *pd = fd->pd;
+	if (fd->file && cnt < 0)
+		return fileread(fd, buf, n, -1);
 	if (pd == NULL)
 		return blockingonce(fd, cnt < 0 ? SYS_read : SYS_readv, buf, cnt < 0 ? n : (size_t)cnt, POLLREAD);
 	int err;
@@ -221,10 +244,11 @@ rt0_fd_pread(rt0_fd *h, void *buf, size_t n, int64_t off)
 	struct fd *fd = runtime_fdincref(h, &err);
 	if (fd == NULL)
 		return err;
-	long r;
-	do {
+	long r = -EINTR;
+	if (fd->file && off >= 0)
+		r = fileread(fd, buf, n, off);
+	while (r == -EINTR)
 		r = blocking(SYS_pread64, fd->sysfd, buf, n, off);
-	} while (r == -EINTR);
 	runtime_fddecref(fd);
 	return r;
 }

@@ -17,7 +17,7 @@ enum {
 	SYS_sendfile = 40, SYS_socket = 41, SYS_connect = 42, SYS_sendto = 44, SYS_recvfrom = 45, SYS_sendmsg = 46,
 	SYS_recvmsg = 47, SYS_shutdown = 48, SYS_bind = 49, SYS_listen = 50, SYS_getsockname = 51, SYS_getpeername = 52,
 	SYS_socketpair = 53, SYS_setsockopt = 54, SYS_getsockopt = 55, SYS_unlink = 87, SYS_openat = 257, SYS_splice = 275,
-	SYS_accept4 = 288, SYS_pipe2 = 293,
+	SYS_accept4 = 288, SYS_pipe2 = 293, SYS_fstat = 5, SYS_preadv2 = 327,
 };
 enum {
 	EIO = 5, EEXIST = 17, ENFILE = 23, EMFILE = 24, ENOSPC = 28, ESPIPE = 29, EPROTO = 71, EOVERFLOW = 75, ENOTSOCK = 88,
@@ -35,7 +35,8 @@ enum {
 enum {
 	MSG_TRUNC = 0x20, MSG_CTRUNC = 8, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000,
 };
-enum { F_GETFL = 3, F_SETFL = 4, O_NONBLOCK = 04000, AT_FDCWD = -100 };
+enum { F_GETFL = 3, F_SETFL = 4, O_NONBLOCK = 04000, O_DIRECT = 040000, AT_FDCWD = -100 };
+enum { S_IFMT = 0170000, S_IFREG = 0100000, S_IFBLK = 0060000, RWF_NOWAIT = 8 };
 enum { POLLIN = 1, POLLOUT = 4 };
 enum { IOV_MAX = 1024 };
 
@@ -82,6 +83,7 @@ struct fd {
 	// short read (fdio.c).
 	bool drained, hint;
 	bool told;             // read lock: accept's complaint has been made
+	bool file, direct;     // constant: not watched, and on a disk: reads are made by fileread; it was opened with O_DIRECT
 };
 
 #pragma GCC visibility push(hidden)

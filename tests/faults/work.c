@@ -223,6 +223,11 @@ sockets(void)
 	expect(rt0_copy(p[1], c, 20000) >= 0, "sockets: cannot copy");
 	expect(rt0_fd_read(p[0], buf, sizeof buf) > 0, "sockets: cannot read the pipe");
 	expect(rt0_fd_close(c) == 0 && rt0_fd_close(p[0]) == 0 && rt0_fd_close(p[1]) == 0, "sockets: cannot close a pipe");
+	static char block[4096] __attribute__((aligned(4096)));
+	if (rt0_fd_open("/etc/passwd", 040000 /* O_DIRECT, which not every file system has */, 0, &c) == 0) {
+		expect(rt0_fd_read(c, block, sizeof block) > 0, "sockets: cannot read the disk");
+		expect(rt0_fd_close(c) == 0, "sockets: cannot close the file");
+	}
 	expect(rt0_packet_listen("127.0.0.1:0", 0, &p[0]) == 0, "sockets: no datagrams");
 	expect(rt0_local_addr(p[0], &at) == 0, "sockets: no address of datagrams");
 	expect(rt0_packet_dial_addr(&at, &p[1]) == 0, "sockets: cannot dial datagrams");

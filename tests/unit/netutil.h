@@ -11,13 +11,16 @@
 #include "../../include/rt0/time.h"
 
 // netutil_isown: fd is one that the runtime may open at some time for itself: of this process, which older kernels want
-// for giving back the memory of many stacks; and what sysmon reads about threads that sleep in a system call.
+// for giving back the memory of many stacks; a ring for reads of files; and what sysmon reads about threads that sleep in
+// a system call.
 static inline bool
 netutil_isown(const char *fd)
 {
 	char path[64], text[512];
 	snprintf(path, sizeof path, "/proc/self/fd/%.20s", fd);
 	ssize_t len = readlink(path, text, sizeof text);
+	if (len == 21 && memcmp(text, "anon_inode:[io_uring]", 21) == 0)
+		return true;
 	if (len > 8 && memcmp(text, "/proc/", 6) == 0 && memcmp(text + len - 8, "/syscall", 8) == 0)
 		return true;
 	snprintf(path, sizeof path, "/proc/self/fdinfo/%.20s", fd);

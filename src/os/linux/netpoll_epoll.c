@@ -66,8 +66,10 @@ runtime_netpollforked(void)
 	runtime_posixforked();
 	inited = breaking = 0;
 	initlock.key = 0;
-	if (sched.grown == 0 && !runtime_forked)
+	if (sched.grown == 0 && !runtime_forked) {
+		runtime_uringforked(getg()->m->p);
 		runtime_pollforked();
+	}
 }
 
 int
@@ -78,7 +80,7 @@ runtime_netpollopen(int fd, struct polldesc *pd)
 	return (int)sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &e);
 }
 
-// netpollctl is for posix.c: tag has its highest bit set.
+// netpollctl is for posix.c, whose tags have their highest bit set, and for uring_linux.c: the two highest.
 int
 runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag)
 {
@@ -153,7 +155,7 @@ runtime_netpoll(int64_t delay, struct gqueue *q)
 			continue;
 		}
 		if (unlikely(ev[i].data >> 63)) { // not the address of a polldesc
-			ready += runtime_posixevent(q, ev[i].data, e);
+			ready += ev[i].data >= URINGTAG ? runtime_uringevent(q, ev[i].data) : runtime_posixevent(q, ev[i].data, e);
 			continue;
 		}
 		int mode = 0;

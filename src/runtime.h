@@ -75,7 +75,7 @@ __asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime
 // Where the code runs, checked in debug builds; first line of a body.
 #if RT0_DEBUG
 #define ON_G0() do { struct g *gp_ = getg(); if (gp_ != gp_->m->g0) runtime_badcontext(__func__, "g0"); } while (0)
-#define ON_USERG() do { struct g *gp_ = getg(); if (gp_ == gp_->m->g0) runtime_badcontext(__func__, "user g"); } while (0)
+#define ON_USERG() do { struct g *gp_ = getg(); if (gp_ == gp_->m->g0 || gp_->m != getm()) runtime_badcontext(__func__, "user g"); } while (0)
 #define HELD(l) runtime_assertlockheld(l)
 #else
 #define ON_G0() ((void)0)

@@ -417,7 +417,7 @@ struct g *
 runtime_schedule(void)
 {
 	ON_G0();
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	if (unlikely(mp->locks != 0))
 		runtime_throw("schedule: holding locks");
 	if (unlikely(mp->lockedg != NULL)) {
@@ -491,7 +491,7 @@ coarsetime(void)
 static struct g *
 park_m(struct g *gp)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	casgstatus(gp, Grunning, Gwaiting);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
@@ -514,7 +514,7 @@ runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason 
 {
 	ON_USERG();
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	gp->waitreason = (uint8_t)reason;
 	gp->waitsince = coarsetime();
 	mp->waitunlockf = unlockf;
@@ -543,7 +543,7 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 {
 	ON_USERG();
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	gp->waitreason = (uint8_t)reason;
 	gp->waitsince = coarsetime();
 	struct g *next = pickdirect(mp, gp);
@@ -563,7 +563,7 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 void
 runtime_ready(struct g *gp, bool next)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	casgstatus(gp, Gwaiting, Grunnable);
 	if (sched.solo) {
@@ -593,7 +593,7 @@ runtime_gosched_m(struct g *gp)
 {
 	if (unlikely(runtime_forked))
 		return gp;
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	casgstatus(gp, Grunning, Grunnable);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
@@ -614,7 +614,7 @@ rt0_gosched(void)
 	struct g *gp = getg();
 	if (unlikely(gp == NULL))
 		return;
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	// The common case in a few loads: only the ring has something, so its head runs and we go to its end.
 	if (sched.solo && candirect(mp, gp) && atomic_loadrlx(&pp->runnext) == NULL && pp->newqbottom == atomic_loadrlx(&pp->newqtop)) {
@@ -654,7 +654,7 @@ runtime_preemptpoint(struct g *gp)
 struct g *
 runtime_goexit0(struct g *gp)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	if (unlikely(gp->segment.lo != 0))
 		runtime_dropsegments(gp);
@@ -688,7 +688,7 @@ void
 runtime_goexit1(void)
 {
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	// Direct switch: only this p takes goroutines from its list, as long as the list does not
 	// overflow, so nobody can take our stack for a new one before we have left it.
 	if (likely(gp->stackorder == 0 && gp->segment.lo == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {

@@ -180,21 +180,20 @@ bool runtime_castogscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 void runtime_casfrom_Gscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 uint32_t runtime_readgstatus(struct g *gp);
 const char *runtime_waitreasontext(struct g *gp);
-bool runtime_preemptpoint(struct g *gp); // gives way if asked to
+bool runtime_preemptpointslow(struct g *gp);
 
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
 enum { GFREE_MAX = 1024, GFREE_BATCH = 64 }; // dead goroutines that a p keeps; how many leave it at once
-struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);
 int32_t runtime_gcount(void);
 int32_t runtime_livecount(void);
 
-// ---- runq.c ----
+// ---- runq.c, and runq.h ----
+enum { NEWQDEEP = 128 }; // goroutines started by one and not yet run: then it is made to yield
 void runtime_runqput(struct p *pp, struct g *gp, bool next);
-void runtime_newqput(struct p *pp, struct g *gp);
 struct g *runtime_runqget(struct p *pp, bool *inherittime);
 bool runtime_runqempty(struct p *pp);
 struct g *runtime_runqsteal(struct p *pp, struct p *p2, bool stealrunnext);
@@ -573,14 +572,6 @@ runtime_wakeafterput(void)
 		runtime_wakep();
 }
 
-// newqdeep tells whether the owner of pp has started n goroutines or more that have not run yet.
-enum { NEWQDEEP = 128 };
-static inline bool
-runtime_newqdeep(struct p *pp, int32_t n)
-{
-	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
-}
-
 // perturb is true one time in n in debug builds with GODEBUG=seed=N: there the scheduler does what it
 // may do but seldom does (runnext not used, an early yield, the oldest first).
 #if RT0_DEBUG
@@ -588,6 +579,16 @@ runtime_newqdeep(struct p *pp, int32_t n)
 #else
 #define perturb(n) false
 #endif
+
+// preemptpoint gives way if sysmon or stopTheWorld has asked for the processor, and tells whether it did. Called at
+// the end of calls that may go on without ever parking.
+static inline bool
+runtime_preemptpoint(struct g *gp)
+{
+	if (likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8))
+		return false;
+	return runtime_preemptpointslow(gp);
+}
 
 static inline struct m *
 acquirem(void)

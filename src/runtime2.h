@@ -137,24 +137,25 @@ struct g {
 	struct g *schedlink; // the queue's lock, or the owner of the list it is on
 	uintptr_t gopc;      // return address of the rt0_go that made it
 	uintptr_t startpc;   // fn
-	void *startarg;
 	uint64_t parentgoid;
-	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
 	struct m *lockedm;     // the thread it is bound to
+	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
+	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
+	// Above, two cache lines: all that a goroutine uses that starts, runs and ends. The third begins with what has to
+	// be looked at all the same when it does.
+	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
+	int32_t nopreempt;     // > 0: rt0_preempt_disable
+	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
+	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
+	struct stack segment;  // inside rt0_morestack: the stack in use
+	bool paniconfault;     // owner: rt0_set_panic_on_fault
+	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
+	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
 	uintptr_t syscallpc, syscallbp;
 	struct g *alllink;     // large and foreign goroutines: sched.allglarge. Others, dead: the next batch (newproc.c)
 	int32_t nfree;         // dead, first of a batch: how many are in it
 	void *racectx;         // TSan fiber, or ASan fake stack while away
-	struct stack segment;  // inside rt0_morestack: the stack in use
-	int32_t nopreempt;     // > 0: rt0_preempt_disable
-	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
-	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
-	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
-	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
-	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
-	bool paniconfault;     // owner: rt0_set_panic_on_fault
-	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };

@@ -18,8 +18,7 @@
 // Spinning-to-idle dance. Submitter: put work on a queue; fence; load nmspinning (wakep). Spinner: stop
 // being counted in nmspinning; fence; look at all queues once more. Either the submitter sees no
 // spinner and wakes one, or the spinner sees the work. models/spinning.pml.
-#include "../runtime.h"
-
+#include "runq.h"
 
 // lazywake leaves a wake-up to sysmon (runnext-only dance, runq.c), which may be in a long sleep.
 static void
@@ -463,14 +462,14 @@ candirect(struct m *mp, struct g *gp)
 
 // pickdirect returns a goroutine to switch to directly, made running, or NULL: go by g0. The current one
 // has left no trace on mp yet.
-static inline struct g *
+static inline __attribute__((always_inline)) struct g *
 pickdirect(struct m *mp, struct g *gp)
 {
 	struct p *pp = mp->p;
 	if (!candirect(mp, gp))
 		return NULL;
 	bool inherittime;
-	struct g *next = runtime_runqget(pp, &inherittime);
+	struct g *next = runqget(pp, &inherittime);
 	if (next == NULL)
 		return NULL;
 	if (unlikely(next->lockedm != NULL)) {
@@ -637,12 +636,11 @@ rt0_gosched(void)
 	runtime_mcall(runtime_gosched_m);
 }
 
-// preemptpoint gives way if sysmon or stopTheWorld has asked for the processor. Called at the end of
-// calls that may go on without ever parking.
+// preemptpointslow gives way, if it may.
 bool
-runtime_preemptpoint(struct g *gp)
+runtime_preemptpointslow(struct g *gp)
 {
-	if ((likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8)) || (gp->m->locks | gp->nopreempt) != 0 || gp != gp->m->curg)
+	if ((gp->m->locks | gp->nopreempt) != 0 || gp != gp->m->curg)
 		return false;
 	gp->waitreason = waitReasonPreempted;
 	runtime_mcall(runtime_gosched_m);
@@ -691,12 +689,12 @@ runtime_goexit1(void)
 	struct m *mp = getm();
 	// Direct switch: only this p takes goroutines from its list, as long as the list does not
 	// overflow, so nobody can take our stack for a new one before we have left it.
-	if (likely(gp->stackorder == 0 && gp->segment.lo == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {
+	if (likely((gp->stackorder | gp->issystem) == 0 && gp->segment.lo == 0) && mp->p->ngfree < GFREE_MAX) {
 		struct g *next = pickdirect(mp, gp);
 		if (likely(next != NULL)) {
 			casgstatus(gp, Grunning, Gdead);
 			gp->m = NULL;
-			runtime_gfput(mp->p, gp);
+			gfpush(mp->p, gp);
 			runtime_jump(next);
 		}
 	}

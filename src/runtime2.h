@@ -79,7 +79,7 @@ struct mutex {
 
 // A one-shot wake-up between threads: noteclear, then one notewakeup and one notesleep.
 struct note {
-	uint32_t key; // atomic: 0 no wake-up yet, 1 woken
+	uint32_t key; // atomic: 0 no wake-up yet, 1 woken, 2 not yet, and somebody sleeps or is about to
 };
 
 struct stack {

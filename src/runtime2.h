@@ -171,9 +171,14 @@ struct blockedcall {
 	uint64_t nvcsw; // if it is: how often the thread had gone to sleep by itself
 };
 
+#if RT0_DEBUG
+enum { NHELD = 15 };
+#else
+enum { NHELD = 1 }; // not used
+#endif
 struct lockheld {
 	uint32_t n;
-	struct mutex *l[15];
+	struct mutex *l[NHELD];
 };
 
 struct m {
@@ -219,7 +224,7 @@ struct m {
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
 	uintptr_t thread;  // pure: the stack that newosproc mapped
-	struct lockheld held; // DEBUG
+	struct lockheld held; // DEBUG; last, since its size differs
 };
 
 // What sysmon saw last time it looked at a p.

@@ -85,7 +85,7 @@ __asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime
 
 // ---- arch/amd64 ----
 extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
-// tls_m is for signal handlers: the m of this thread, from minit to unminit. getg()->m is not to be
+// tls_m is for signal handlers and getm: the m of this thread, from minit to unminit. getg()->m is not to be
 // trusted there: in the middle of a switch getg() may be a goroutine that another m runs already.
 extern __thread struct m *runtime_tls_m __attribute__((tls_model("initial-exec")));
 // mcall saves the goroutine, changes to g0's stack and calls fn(gp); fn returns the goroutine to

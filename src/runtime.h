@@ -75,7 +75,7 @@ __asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime
 // Where the code runs, checked in debug builds; first line of a body.
 #if RT0_DEBUG
 #define ON_G0() do { struct g *gp_ = getg(); if (gp_ != gp_->m->g0) runtime_badcontext(__func__, "g0"); } while (0)
-#define ON_USERG() do { struct g *gp_ = getg(); if (gp_ == gp_->m->g0) runtime_badcontext(__func__, "user g"); } while (0)
+#define ON_USERG() do { struct g *gp_ = getg(); if (gp_ == gp_->m->g0 || gp_->m != getm()) runtime_badcontext(__func__, "user g"); } while (0)
 #define HELD(l) runtime_assertlockheld(l)
 #else
 #define ON_G0() ((void)0)
@@ -85,7 +85,7 @@ __asm__("memcpy = runtime_memcpy\n\tmemmove = runtime_memcpy\n\tmemset = runtime
 
 // ---- arch/amd64 ----
 extern __thread struct g *runtime_tls_g __attribute__((tls_model("initial-exec")));
-// tls_m is for signal handlers: the m of this thread, from minit to unminit. getg()->m is not to be
+// tls_m is for signal handlers and getm: the m of this thread, from minit to unminit. getg()->m is not to be
 // trusted there: in the middle of a switch getg() may be a goroutine that another m runs already.
 extern __thread struct m *runtime_tls_m __attribute__((tls_model("initial-exec")));
 // mcall saves the goroutine, changes to g0's stack and calls fn(gp); fn returns the goroutine to
@@ -180,20 +180,19 @@ bool runtime_castogscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 void runtime_casfrom_Gscanstatus(struct g *gp, uint32_t oldval, uint32_t newval);
 uint32_t runtime_readgstatus(struct g *gp);
 const char *runtime_waitreasontext(struct g *gp);
-bool runtime_preemptpoint(struct g *gp); // gives way if asked to
+bool runtime_preemptpointslow(struct g *gp);
 
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
-struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);
 int32_t runtime_gcount(void);
 int32_t runtime_livecount(void);
 
-// ---- runq.c ----
+// ---- runq.c, and runq.h ----
+enum { NEWQDEEP = 128 }; // goroutines started by one and not yet run: then it is made to yield
 void runtime_runqput(struct p *pp, struct g *gp, bool next);
-void runtime_newqput(struct p *pp, struct g *gp);
 struct g *runtime_runqget(struct p *pp, bool *inherittime);
 bool runtime_runqempty(struct p *pp);
 struct g *runtime_runqsteal(struct p *pp, struct p *p2, bool stealrunnext);
@@ -578,14 +577,6 @@ runtime_wakeafterput(void)
 		runtime_wakep();
 }
 
-// newqdeep tells whether the owner of pp has started n goroutines or more that have not run yet.
-enum { NEWQDEEP = 128 };
-static inline bool
-runtime_newqdeep(struct p *pp, int32_t n)
-{
-	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
-}
-
 // Lists of goroutines, first in, first out, linked by schedlink: the owner's, or under its lock.
 static inline void
 gqueueput(struct gqueue *q, struct g *gp)
@@ -618,6 +609,16 @@ gqueueget(struct gqueue *q)
 #else
 #define perturb(n) false
 #endif
+
+// preemptpoint gives way if sysmon or stopTheWorld has asked for the processor, and tells whether it did. Called at
+// the end of calls that may go on without ever parking.
+static inline bool
+runtime_preemptpoint(struct g *gp)
+{
+	if (likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8))
+		return false;
+	return runtime_preemptpointslow(gp);
+}
 
 static inline struct m *
 acquirem(void)

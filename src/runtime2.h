@@ -79,7 +79,7 @@ struct mutex {
 
 // A one-shot wake-up between threads: noteclear, then one notewakeup and one notesleep.
 struct note {
-	uint32_t key; // atomic: 0 no wake-up yet, 1 woken
+	uint32_t key; // atomic: 0 no wake-up yet, 1 woken, 2 not yet, and somebody sleeps or is about to
 };
 
 struct stack {
@@ -137,23 +137,24 @@ struct g {
 	struct g *schedlink; // the queue's lock, or the owner of the list it is on
 	uintptr_t gopc;      // return address of the rt0_go that made it
 	uintptr_t startpc;   // fn
-	void *startarg;
 	uint64_t parentgoid;
-	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
 	struct m *lockedm;     // the thread it is bound to
+	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
+	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
+	// Above, two cache lines: all that a goroutine uses that starts, runs and ends. The third begins with what has to
+	// be looked at all the same when it does.
+	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
+	int32_t nopreempt;     // > 0: rt0_preempt_disable
+	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
+	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
+	struct stack segment;  // inside rt0_morestack: the stack in use
+	bool paniconfault;     // owner: rt0_set_panic_on_fault
+	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
+	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
 	uintptr_t syscallpc, syscallbp;
 	struct g *alllink;     // large and foreign goroutines: stackLarge.all (stack.c)
 	void *racectx;         // TSan fiber, or ASan fake stack while away
-	struct stack segment;  // inside rt0_morestack: the stack in use
-	int32_t nopreempt;     // > 0: rt0_preempt_disable
-	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
-	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
-	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
-	void *param;           // owner: what it hands to a function called by mcall. In a select: the sudog that woke it
-	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
-	bool paniconfault;     // owner: rt0_set_panic_on_fault
-	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
@@ -170,9 +171,14 @@ struct blockedcall {
 	uint64_t nvcsw; // if it is: how often the thread had gone to sleep by itself
 };
 
+#if RT0_DEBUG
+enum { NHELD = 15 };
+#else
+enum { NHELD = 1 }; // not used
+#endif
 struct lockheld {
 	uint32_t n;
-	struct mutex *l[15];
+	struct mutex *l[NHELD];
 };
 
 struct m {
@@ -218,7 +224,7 @@ struct m {
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
 	uintptr_t thread;  // pure: the stack that newosproc mapped
-	struct lockheld held; // DEBUG
+	struct lockheld held; // DEBUG; last, since its size differs
 };
 
 // What sysmon saw last time it looked at a p.

@@ -83,7 +83,7 @@ bool runtime_sigisignored(int32_t sig);
 uint64_t runtime_sigunblock(uint64_t set); // this thread, those of set that new threads block; them
 void runtime_minit(void);    // this thread: signal stack, mask
 void runtime_unminit(void);
-void runtime_mpreinit(struct m *mp); // a new m, before its thread starts: the signal stack
+void runtime_mpreinit(struct m *mp); // a new m, before it is in the books: gsignal with its stack, and g0 unless it has one
 void runtime_initsigmask(bool hasit); // this thread gets the mask of sigsave; hasit: it has, at boot
 void runtime_sigsave(void);  // the mask at start, for threads we make
 void runtime_sigenter(struct m *mp, bool first); // thread_linux.c: a foreign thread comes in

@@ -4,14 +4,14 @@
 // A dead goroutine keeps its stack, warm: reuse costs tens of ns, a new page more than 1 µs. Each P has a stack of
 // them, last in first out; what is too much goes to sched.gfree in batches, and comes from there in batches. Of a
 // million dead goroutines each is a page that no cache has: they are noted in arrays, so that nobody has to look at
-// one to find the next, and gfget asks for those that come soon.
-#include "../runtime.h"
+// one to find the next, and who takes a batch asks for all of it at once.
+#include "runq.h"
 
 enum {
 	GOID_BATCH = 16,
 };
 
-static uint64_t
+static inline uint64_t
 newgoid(struct p *pp)
 {
 	if (unlikely(pp == NULL))
@@ -54,51 +54,46 @@ runtime_gfput(struct p *pp, struct g *gp)
 		runtime_gfree(gp);
 		return;
 	}
-	int32_t n = pp->ngfree;
-	pp->gfree[n] = gp;
-	atomic_storerlx(&pp->ngfree, n + 1); // read by gcount
-	if (unlikely(n == GFREE_MAX))
+	gfpush(pp, gp);
+	if (unlikely(pp->ngfree > GFREE_MAX))
 		giveback(pp);
 }
 
-// gftake takes a batch from the scheduler.
-static NOINLINE void
-gftake(struct p *pp)
+// gfrefill gives pp, which has none, a batch of the scheduler's, and returns how many.
+static NOINLINE int32_t
+gfrefill(struct p *pp)
 {
 	runtime_lock(&sched.lock);
 	struct gbatch **list = sched.gfree != NULL ? &sched.gfree : &sched.gfreecold, *b = *list;
+	int32_t n = b != NULL ? b->n : 0;
 	if (b != NULL) {
 		*list = b->next;
-		for (int32_t i = 0; i < b->n; i++)
+		for (int32_t i = 0; i < n; i++)
 			pp->gfree[i] = b->g[i];
-		atomic_storerlx(&sched.ngfree, sched.ngfree - b->n);
-		atomic_storerlx(&pp->ngfree, b->n);
+		atomic_storerlx(&sched.ngfree, sched.ngfree - n);
 		b->next = sched.gbatches;
 		sched.gbatches = b;
 	}
+	atomic_storerlx(&pp->ngfree, n);
 	runtime_unlock(&sched.lock);
+	for (int32_t i = n - 1; i >= 0; i--) {
+		// What newproc1 will write: the g, and the frame below it.
+		uintptr_t gp = (uintptr_t)pp->gfree[i];
+		__builtin_prefetch((void *)gp, 1);
+		__builtin_prefetch((void *)(gp + 64), 1);
+		__builtin_prefetch((void *)(gp - 64), 1);
+	}
+	return n;
 }
 
-// gfget takes a dead goroutine of pp's, or a batch of the scheduler's; NULL: none.
-struct g *
-runtime_gfget(struct p *pp)
+// gfget takes a dead goroutine of pp's, or of a batch of the scheduler's; NULL: none.
+static inline struct g *
+gfget(struct p *pp)
 {
-	enum { AHEAD = 8 };
-	if (unlikely(pp->ngfree == 0)) {
-		if (atomic_loadrlx(&sched.ngfree) > 0)
-			gftake(pp);
-		if (pp->ngfree == 0)
-			return NULL;
-	}
 	int32_t n = pp->ngfree - 1;
+	if (unlikely(n < 0) && (atomic_loadrlx(&sched.ngfree) == 0 || (n = gfrefill(pp) - 1) < 0))
+		return NULL;
 	atomic_storerlx(&pp->ngfree, n);
-	if (likely(n >= AHEAD)) {
-		// What newproc1 will write: the g, and the frame below it.
-		uintptr_t later = (uintptr_t)pp->gfree[n - AHEAD];
-		__builtin_prefetch((void *)later, 1);
-		__builtin_prefetch((void *)(later + 64), 1);
-		__builtin_prefetch((void *)(later - 64), 1);
-	}
 	return pp->gfree[n];
 }
 
@@ -122,32 +117,37 @@ malg_m(void *arg)
 	a->gp = runtime_malg(a->size);
 }
 
-// newproc1 makes a runnable goroutine of fn(arg) and returns it, on no queue. stacksize 0: the
-// default. NULL: no memory for its stack. A caller without a p (callbackstart) is on g0.
-struct g *
-runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize)
+// newgslow makes a new dead goroutine, or takes the one that a foreign thread's m keeps (pp is NULL). NULL: no memory.
+static NOINLINE struct g *
+newgslow(struct m *mp, struct p *pp, struct g *callergp, size_t stacksize)
+{
+	if (pp == NULL) {
+		if (callergp != mp->g0)
+			runtime_fatal("go statement between rt0_entersyscall and rt0_exitsyscall");
+		struct g *gp = mp->callg;
+		if (gp != NULL) {
+			mp->callg = NULL;
+			atomic_xadd(&sched.ncallg, -1);
+			return gp;
+		}
+	}
+	mp->locks++; // the p stays ours while we are on g0
+	struct malgargs a = {stacksize, NULL};
+	runtime_systemstack(malg_m, &a);
+	mp->locks--;
+	return a.gp;
+}
+
+static inline __attribute__((always_inline)) struct g *
+newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize)
 {
 	struct m *mp = callergp->m;
 	struct p *pp = mp->p;
-	struct g *newg = NULL;
-	if (likely(pp != NULL)) {
-		if (likely(stacksize == 0))
-			newg = runtime_gfget(pp);
-	} else if (unlikely(callergp != mp->g0)) {
-		runtime_fatal("go statement between rt0_entersyscall and rt0_exitsyscall");
-	} else if (mp->callg != NULL) {
-		newg = mp->callg;
-		mp->callg = NULL;
-		atomic_xadd(&sched.ncallg, -1);
-	}
+	struct g *newg = likely(pp != NULL) && likely(stacksize == 0) ? gfget(pp) : NULL;
 	if (unlikely(newg == NULL)) {
-		mp->locks++; // the p stays ours while we are on g0
-		struct malgargs a = {stacksize, NULL};
-		runtime_systemstack(malg_m, &a);
-		mp->locks--;
-		if (a.gp == NULL)
+		newg = newgslow(mp, pp, callergp, stacksize);
+		if (newg == NULL)
 			return NULL;
-		newg = a.gp;
 	}
 	if (unlikely(atomic_loadrlx(&newg->atomicstatus) != Gdead))
 		runtime_throw("newproc1: new g is not Gdead");
@@ -162,11 +162,9 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	// The one before may have left its frames by a longjmp.
 	newg->defer = NULL;
 	newg->panic = NULL;
-	newg->npanics = 0;
+	newg->npanics = newg->nopreempt = newg->inthread = newg->nowned = 0;
 	newg->paniconfault = false;
 	newg->startpc = (uintptr_t)fn;
-	newg->startarg = arg;
-	newg->nopreempt = newg->inthread = newg->nowned = 0;
 	newg->gopc = callerpc;
 	newg->parentgoid = callergp->goid;
 	newg->goid = newgoid(pp);
@@ -176,28 +174,46 @@ runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t ca
 	return newg;
 }
 
-// newproc is the go statement. It runs on the caller's stack: C stacks have room for it (Go
-// changes to g0). Only making a new stack does.
-void
-runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
+// newproc1 makes a runnable goroutine of fn(arg) and returns it, on no queue. stacksize 0: the
+// default. NULL: no memory for its stack. A caller without a p (callbackstart) is on g0.
+struct g *
+runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize)
+{
+	return newproc1(fn, arg, callergp, callerpc, stacksize);
+}
+
+static NOINLINE RT0_NORETURN void
+nostack(void)
+{
+	runtime_print("runtime: cannot allocate a %d-byte goroutine stack (%lu goroutine stack bytes in use)\n",
+	    (int)debug.stacksize, (unsigned long)runtime_stackinuse());
+	runtime_throw("out of memory");
+}
+
+// newproc is the go statement of gp, the current goroutine. It runs on the caller's stack: C stacks have room for it
+// (Go changes to g0). Only making a new stack does.
+static inline __attribute__((always_inline)) void
+newproc(void (*fn)(void *), void *arg, struct g *gp, uintptr_t callerpc)
 {
 	if (unlikely(fn == NULL))
 		runtime_fatal("go of nil func value");
-	struct g *gp = getg();
 	if (unlikely(!sched.grown))
 		runtime_grow();
-	struct g *newg = runtime_newproc1(fn, arg, gp, callerpc, 0);
-	if (unlikely(newg == NULL)) {
-		runtime_print("runtime: cannot allocate a %d-byte goroutine stack (%lu goroutine stack bytes in use)\n",
-		    (int)debug.stacksize, (unsigned long)runtime_stackinuse());
-		runtime_throw("out of memory");
-	}
-	runtime_newqput(gp->m->p, newg);
+	struct g *newg = newproc1(fn, arg, gp, callerpc, 0);
+	if (unlikely(newg == NULL))
+		nostack();
+	int32_t n = newqput(gp->m->p, newg);
 	runtime_wakeafterput();
-	if (unlikely(runtime_newqdeep(gp->m->p, NEWQDEEP)) && gp == gp->m->curg && (gp->m->locks | gp->nopreempt) == 0 && gp->lockedm == NULL)
+	if (unlikely(n >= NEWQDEEP) && gp == gp->m->curg && (gp->m->locks | gp->nopreempt) == 0 && gp->lockedm == NULL)
 		runtime_mcall(runtime_gosched_m);
 	else
 		runtime_preemptpoint(gp);
+}
+
+void
+runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc)
+{
+	newproc(fn, arg, getg(), callerpc);
 }
 
 struct goargs {
@@ -215,17 +231,23 @@ newproc_foreign(void *arg)
 	runtime_newproc(a->fn, a->arg, a->pc);
 }
 
+static NOINLINE void
+goforeign(void (*fn)(void *), void *arg, uintptr_t pc)
+{
+	struct goargs a = {fn, arg, NULL, pc, 0};
+	if (runtime_callback(newproc_foreign, &a) < 0)
+		runtime_fatal("rt0_go: the runtime does not run (call rt0_start, or link main with rt0_main.o)");
+}
+
 void
 rt0_go(void (*fn)(void *), void *arg)
 {
 	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-	if (unlikely(getg() == NULL)) {
-		struct goargs a = {fn, arg, NULL, pc, 0};
-		if (runtime_callback(newproc_foreign, &a) < 0)
-			runtime_fatal("rt0_go: the runtime does not run (call rt0_start, or link main with rt0_main.o)");
-		return;
-	}
-	runtime_newproc(fn, arg, pc);
+	struct g *gp = getg();
+	if (unlikely(gp == NULL))
+		goforeign(fn, arg, pc);
+	else
+		newproc(fn, arg, gp, pc);
 }
 
 static void

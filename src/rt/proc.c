@@ -18,8 +18,7 @@
 // Spinning-to-idle dance. Submitter: put work on a queue; fence; load nmspinning (wakep). Spinner: stop
 // being counted in nmspinning; fence; look at all queues once more. Either the submitter sees no
 // spinner and wakes one, or the spinner sees the work. models/spinning.pml.
-#include "../runtime.h"
-
+#include "runq.h"
 
 // lazywake leaves a wake-up to sysmon (runnext-only dance, runq.c), which may be in a long sleep.
 static void
@@ -427,7 +426,7 @@ struct g *
 runtime_schedule(void)
 {
 	ON_G0();
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	if (unlikely(mp->locks != 0))
 		runtime_throw("schedule: holding locks");
 	if (unlikely(mp->lockedg != NULL)) {
@@ -473,14 +472,14 @@ candirect(struct m *mp, struct g *gp)
 
 // pickdirect returns a goroutine to switch to directly, made running, or NULL: go by g0. The current one
 // has left no trace on mp yet.
-static inline struct g *
+static inline __attribute__((always_inline)) struct g *
 pickdirect(struct m *mp, struct g *gp)
 {
 	struct p *pp = mp->p;
 	if (!candirect(mp, gp))
 		return NULL;
 	bool inherittime;
-	struct g *next = runtime_runqget(pp, &inherittime);
+	struct g *next = runqget(pp, &inherittime);
 	if (next == NULL)
 		return NULL;
 	if (unlikely(next->lockedm != NULL)) {
@@ -501,7 +500,7 @@ coarsetime(void)
 static struct g *
 park_m(struct g *gp)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	casgstatus(gp, Grunning, Gwaiting);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
@@ -524,7 +523,7 @@ runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitreason 
 {
 	ON_USERG();
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	gp->waitreason = (uint8_t)reason;
 	gp->waitsince = coarsetime();
 	mp->waitunlockf = unlockf;
@@ -553,7 +552,7 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 {
 	ON_USERG();
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	gp->waitreason = (uint8_t)reason;
 	gp->waitsince = coarsetime();
 	struct g *next = pickdirect(mp, gp);
@@ -573,7 +572,7 @@ runtime_goparkword(uint32_t *word, enum waitreason reason)
 void
 runtime_ready(struct g *gp, bool next)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	casgstatus(gp, Gwaiting, Grunnable);
 	if (sched.solo) {
@@ -603,7 +602,7 @@ runtime_gosched_m(struct g *gp)
 {
 	if (unlikely(runtime_forked))
 		return gp;
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	casgstatus(gp, Grunning, Grunnable);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
@@ -624,7 +623,7 @@ rt0_gosched(void)
 	struct g *gp = getg();
 	if (unlikely(gp == NULL))
 		return;
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	// The common case in a few loads: only the ring has something, so its head runs and we go to its end.
 	if (sched.solo && candirect(mp, gp) && atomic_loadrlx(&pp->runnext) == NULL && pp->newqbottom == atomic_loadrlx(&pp->newqtop)) {
@@ -647,12 +646,11 @@ rt0_gosched(void)
 	runtime_mcall(runtime_gosched_m);
 }
 
-// preemptpoint gives way if sysmon or stopTheWorld has asked for the processor. Called at the end of
-// calls that may go on without ever parking.
+// preemptpointslow gives way, if it may.
 bool
-runtime_preemptpoint(struct g *gp)
+runtime_preemptpointslow(struct g *gp)
 {
-	if ((likely(atomic_loadrlx(&gp->stackguard0) != STACKPREEMPT) && !perturb(8)) || (gp->m->locks | gp->nopreempt) != 0 || gp != gp->m->curg)
+	if ((gp->m->locks | gp->nopreempt) != 0 || gp != gp->m->curg)
 		return false;
 	gp->waitreason = waitReasonPreempted;
 	runtime_mcall(runtime_gosched_m);
@@ -664,7 +662,7 @@ runtime_preemptpoint(struct g *gp)
 struct g *
 runtime_goexit0(struct g *gp)
 {
-	struct m *mp = getg()->m;
+	struct m *mp = getm();
 	struct p *pp = mp->p;
 	if (unlikely(gp->segment.lo != 0))
 		runtime_dropsegments(gp);
@@ -698,15 +696,15 @@ void
 runtime_goexit1(void)
 {
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp = getm();
 	// Direct switch: only this p takes goroutines from its list, as long as the list does not
 	// overflow, so nobody can take our stack for a new one before we have left it.
-	if (likely(gp->stackorder == 0 && gp->segment.lo == 0 && !gp->issystem) && mp->p->ngfree < GFREE_MAX) {
+	if (likely((gp->stackorder | gp->issystem) == 0 && gp->segment.lo == 0) && mp->p->ngfree < GFREE_MAX) {
 		struct g *next = pickdirect(mp, gp);
 		if (likely(next != NULL)) {
 			casgstatus(gp, Grunning, Gdead);
 			gp->m = NULL;
-			runtime_gfput(mp->p, gp);
+			gfpush(mp->p, gp);
 			runtime_jump(next);
 		}
 	}

@@ -45,7 +45,7 @@ runtime_mcommoninit(struct m *mp, int64_t id)
 	uint64_t r = runtime_rand();
 	mp->fastrand[0] = r;
 	mp->fastrand[1] = r ^ (uint64_t)mp->id * 0x9e3779b97f4a7c15ul;
-	if (mp->gsignal == NULL)
+	if (mp->gsignal == NULL) // m0's first time
 		runtime_mpreinit(mp);
 	runtime_lock(&sched.lock);
 	mp->alllink = sched.allm;
@@ -76,12 +76,8 @@ runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 		mp->g0 = g0;
 		mp->gsignal = gsignal;
 	} else {
-		struct {
-			struct m m;
-			struct g g0;
-		} *both = runtime_persistentalloc(sizeof *both, 64, &memstats.other_sys);
-		mp = &both->m;
-		mp->g0 = &both->g0;
+		mp = runtime_persistentalloc(sizeof *mp, 64, &memstats.other_sys);
+		runtime_mpreinit(mp);
 	}
 	mp->g0->m = mp;
 	mp->g0->issystem = true;

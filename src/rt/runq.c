@@ -12,7 +12,7 @@
 //          The newest first could starve the oldest: once a time slice sysmon has the
 //          oldest run first. Not by counting picks: every oldest one taken out of turn opens another
 //          branch of such a tree, and with it hundreds of stacks.
-// A goroutine that starts many without waiting (newqdeep) is made to yield, so that they run, end, and
+// A goroutine that starts many without waiting (NEWQDEEP) is made to yield, so that they run, end, and
 // leave their warm stacks to the next. The ring then gets every 16th pick, otherwise every second; and all,
 // until what timers have readied has run (due).
 // Full ring or deque: half of it moves to sched.runq at once: one lock per 128 goroutines or more.
@@ -23,7 +23,7 @@
 // usually parks soon, and waking a thread for each message costs more than the message. It sets
 // sched.lazywake, and sysmon, which then ticks at its fastest, wakes a P if runnext is still there a
 // tick later while the same goroutine runs. models/runnext.pml shows that nothing stays behind.
-#include "../runtime.h"
+#include "runq.h"
 
 // ---- the queues of a P ----
 
@@ -86,8 +86,8 @@ runtime_runqput(struct p *pp, struct g *gp, bool next)
 }
 
 // newqsteal takes the oldest of pp's deque; anybody may call. *retry: somebody else was quicker.
-static struct g *
-newqsteal(struct p *pp, bool *retry)
+struct g *
+runtime_newqsteal(struct p *pp, bool *retry)
 {
 	uint32_t top = atomic_loadacq(&pp->newqtop);
 	// Pairs with the fence in newqget: either it sees our top, or we see its bottom.
@@ -103,14 +103,28 @@ newqsteal(struct p *pp, bool *retry)
 	return gp;
 }
 
+// newqoldest takes the oldest, whose turn it is. Owner only.
+struct g *
+runtime_newqoldest(struct p *pp)
+{
+	atomic_storerlx(&pp->oldest, 0);
+	for (bool retry = true; retry;) {
+		retry = false;
+		struct g *gp = runtime_newqsteal(pp, &retry);
+		if (gp != NULL)
+			return gp;
+	}
+	return NULL;
+}
+
 // newqputslow moves the older half of the full deque to the global queue. Owner only.
-static NOINLINE void
-newqputslow(struct p *pp)
+void
+runtime_newqputslow(struct p *pp)
 {
 	struct gqueue q = {NULL, NULL};
 	int32_t n = 0;
 	for (bool retry = false; n < NNEWQ / 2; n++) {
-		struct g *gp = newqsteal(pp, &retry);
+		struct g *gp = runtime_newqsteal(pp, &retry);
 		if (gp == NULL)
 			break; // thieves make room as well
 		gqueueput(&q, gp);
@@ -122,112 +136,10 @@ newqputslow(struct p *pp)
 	runtime_unlock(&sched.lock);
 }
 
-// newqput puts a goroutine that has not run yet on pp's deque. Owner only.
-void
-runtime_newqput(struct p *pp, struct g *gp)
-{
-	for (;;) {
-		uint32_t b = pp->newqbottom;
-		// Acquire: a thief has read the slot before top that we are to reuse.
-		if (likely(b - atomic_loadacq(&pp->newqtop) < NNEWQ)) {
-			atomic_storerlx(&pp->newq[b % NNEWQ], gp);
-			atomic_storerel(&pp->newqbottom, b + 1); // pairs with the acquire in newqsteal
-			return;
-		}
-		newqputslow(pp);
-	}
-}
-
-// newqget takes the newest. Owner only.
-static struct g *
-newqget(struct p *pp)
-{
-	uint32_t b = pp->newqbottom;
-	uint32_t top = atomic_loadrlx(&pp->newqtop);
-	if ((int32_t)(b - top) <= 0)
-		return NULL; // thieves only make it emptier
-	b--;
-	atomic_storerlx(&pp->newqbottom, b);
-	if (sched.solo)
-		return pp->newq[b % NNEWQ];
-	// Our bottom is out before we read top: pairs with the fence in newqsteal.
-	atomic_fence();
-	top = atomic_loadrlx(&pp->newqtop);
-	struct g *gp = NULL;
-	if ((int32_t)(b - top) >= 0) {
-		gp = atomic_loadrlx(&pp->newq[b % NNEWQ]);
-		if (b != top)
-			return gp;
-		// The last one: a thief may want it too.
-		if (!atomic_cas(&pp->newqtop, top, top + 1))
-			gp = NULL;
-	}
-	atomic_storerlx(&pp->newqbottom, b + 1);
-	return gp;
-}
-
-static struct g *
-fifoget(struct p *pp)
-{
-	for (;;) {
-		uint32_t h = atomic_loadacq(&pp->runqhead), t = pp->runqtail;
-		if (t == h)
-			return NULL;
-		struct g *gp = atomic_loadrlx(&pp->runq[h % NRUNQ]);
-		if (sched.solo) {
-			atomic_storerlx(&pp->runqhead, h + 1);
-			return gp;
-		}
-		// Release: the slot is read before it may be reused.
-		if (atomic_casrel(&pp->runqhead, h, h + 1))
-			return gp;
-	}
-}
-
-// runqget takes the next goroutine from pp's queues. *inherittime: it runs in the rest of the
-// current slice. Owner only.
 struct g *
 runtime_runqget(struct p *pp, bool *inherittime)
 {
-	struct g *next = atomic_loadrlx(&pp->runnext), *gp;
-	*inherittime = false;
-#if RT0_DEBUG >= 2
-	runtime_runq_check(pp);
-#endif
-	if (next != NULL) {
-		// Only the owner sets runnext: a failed CAS means that a thief has taken it.
-		if (sched.solo) {
-			atomic_storerlx(&pp->runnext, NULL);
-			*inherittime = true;
-			return next;
-		}
-		if (atomic_cas_acqrel(&pp->runnext, next, NULL)) {
-			*inherittime = true;
-			return next;
-		}
-	}
-	if (unlikely(atomic_loadrlx(&pp->oldest) != 0) || perturb(4)) {
-		atomic_storerlx(&pp->oldest, 0);
-		for (bool retry = true; retry;) {
-			retry = false;
-			gp = newqsteal(pp, &retry);
-			if (gp != NULL)
-				return gp;
-		}
-	}
-	if (unlikely(pp->due > 0)) {
-		pp->due--;
-		if ((gp = fifoget(pp)) != NULL)
-			return gp;
-	}
-	// By turns, so that neither those that yield nor those that spawn have it all.
-	uint32_t turn = runtime_newqdeep(pp, NEWQDEEP / 2) ? 15 : 1;
-	if ((pp->schedtick & turn) == turn) {
-		gp = fifoget(pp);
-		return gp != NULL ? gp : newqget(pp);
-	}
-	gp = newqget(pp);
-	return gp != NULL ? gp : fifoget(pp);
+	return runqget(pp, inherittime);
 }
 
 // runqempty tells whether pp has nothing to run. Anybody may call; a snapshot that never misses a
@@ -300,13 +212,13 @@ runtime_runqsteal(struct p *pp, struct p *p2, bool stealrunnext)
 	struct g *first = NULL;
 	for (int32_t i = 0, want = n - n / 2; i < want && i < NRUNQ / 2; i++) {
 		bool retry = false;
-		struct g *gp = newqsteal(p2, &retry);
+		struct g *gp = runtime_newqsteal(p2, &retry);
 		if (gp == NULL)
 			break;
 		if (first == NULL)
 			first = gp;
 		else
-			runtime_newqput(pp, gp);
+			newqput(pp, gp);
 	}
 	if (first != NULL)
 		return first;

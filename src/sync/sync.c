@@ -249,8 +249,28 @@ rt0_mutex_unlock(rt0_mutex *m)
 
 // ---- WaitGroup: counter in the high half, waiters in the low half ----
 
-void
-rt0_waitgroup_add(rt0_waitgroup *wg, int delta)
+// addslow does what is left of an add that has made state: it wakes those who wait, or complains.
+static NOINLINE void
+addslow(rt0_waitgroup *wg, uint64_t state, int delta)
+{
+	int32_t v = (int32_t)(state >> 32);
+	uint32_t w = (uint32_t)state;
+	if (v < 0)
+		runtime_panicstring("sync: negative WaitGroup counter");
+	if (w != 0 && delta > 0 && v == delta)
+		runtime_panicstring("sync: WaitGroup misuse: Add called concurrently with Wait");
+	if (v > 0 || w == 0)
+		return;
+	// Zero with waiters: nobody may add or wait now, unless the program misuses it.
+	if (atomic_loadrlx(&wg->state) != state)
+		runtime_panicstring("sync: WaitGroup misuse: Add called concurrently with Wait");
+	atomic_storerlx(&wg->state, 0);
+	for (; w != 0; w--)
+		runtime_semrelease(&wg->sema, false);
+}
+
+static inline void
+add(rt0_waitgroup *wg, int delta)
 {
 	if (unlikely(getg() == NULL)) {
 		foreign(OPADD, wg, delta);
@@ -264,25 +284,20 @@ rt0_waitgroup_add(rt0_waitgroup *wg, int delta)
 		state = atomic_xadd(&wg->state, (uint64_t)(int64_t)delta << 32); // release: pairs with wait
 	}
 	int32_t v = (int32_t)(state >> 32);
-	uint32_t w = (uint32_t)state;
-	if (unlikely(v < 0))
-		runtime_panicstring("sync: negative WaitGroup counter");
-	if (unlikely(w != 0 && delta > 0 && v == delta))
-		runtime_panicstring("sync: WaitGroup misuse: Add called concurrently with Wait");
-	if (v > 0 || w == 0)
-		return;
-	// Zero with waiters: nobody may add or wait now, unless the program misuses it.
-	if (atomic_loadrlx(&wg->state) != state)
-		runtime_panicstring("sync: WaitGroup misuse: Add called concurrently with Wait");
-	atomic_storerlx(&wg->state, 0);
-	for (; w != 0; w--)
-		runtime_semrelease(&wg->sema, false);
+	if (unlikely(v <= 0 || v == delta)) // usually others were there, and others are still to come
+		addslow(wg, state, delta);
+}
+
+void
+rt0_waitgroup_add(rt0_waitgroup *wg, int delta)
+{
+	add(wg, delta);
 }
 
 void
 rt0_waitgroup_done(rt0_waitgroup *wg)
 {
-	rt0_waitgroup_add(wg, -1);
+	add(wg, -1);
 }
 
 // waitgroupleave takes a waiter that gives up out of the count. False: the counter is 0, so that its wake-up is

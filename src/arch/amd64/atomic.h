@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct g;
+struct m;
 
 #define atomic_loadrlx(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define atomic_loadacq(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
@@ -78,6 +79,17 @@ getg(void)
 	struct g *gp;
 	__asm__ volatile("movq runtime_tls_g@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(gp));
 	return gp;
+}
+
+// getm is the m of this thread, from minit to unminit; NULL outside. It is getg()->m, but does not wait for
+// it: a switch has just written both the current goroutine and its m, and to read them back one through the
+// other is the longest chain of loads in a yield.
+static inline struct m *
+getm(void)
+{
+	struct m *mp;
+	__asm__ volatile("movq runtime_tls_m@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(mp));
+	return mp;
 }
 
 // setg is for the few places that switch without mcall: thread start, needm and dropm.

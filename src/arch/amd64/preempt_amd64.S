@@ -61,8 +61,11 @@ runtime_asyncPreempt:
 	movq	%rdx, 560(%rsp)
 	movq	%rdx, 568(%rsp)
 	xsave64	(%rsp)
-	fninit	// who runs next expects an empty x87 stack
-	call	runtime_asyncPreempt2
+	// Who runs next expects an empty x87 stack. It mostly is: the saved header says which state is not the initial one.
+	testb	$1, 512(%rsp)
+	jz	3f
+	fninit
+3:	call	runtime_asyncPreempt2
 	movl	runtime_xsavemask(%rip), %eax
 	xorl	%edx, %edx
 	xrstor64 (%rsp)

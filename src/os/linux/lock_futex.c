@@ -120,19 +120,30 @@ runtime_noteclear(struct note *n)
 void
 runtime_notewakeup(struct note *n)
 {
-	// Release: what we did before is seen by who wakes. Pairs with the acquire in notesleep.
-	if (atomic_xchg(&n->key, 1) != 0)
+	// Release: what we did before is seen by who wakes. Pairs with the acquires in notesleep. Who is not asleep
+	// yet sees the 1 instead, and no call is needed: a thread that is woken often runs before its waker sleeps.
+	uint32_t old = atomic_xchg(&n->key, 1);
+	if (old == 1)
 		runtime_throw("notewakeup - double wakeup");
-	runtime_futexwakeup(&n->key, 1);
+	if (old == 2)
+		runtime_futexwakeup(&n->key, 1);
+}
+
+// notewoken tells whether the wake-up has come; if not, it leaves word that somebody sleeps.
+static bool
+notewoken(struct note *n)
+{
+	// A 2 may be there from a sleep that timed out.
+	return !atomic_cas_acqrel(&n->key, 0, 2) && atomic_loadacq(&n->key) == 1;
 }
 
 void
 runtime_notesleep(struct note *n)
 {
 	struct m *mp = getg()->m;
-	while (atomic_loadacq(&n->key) == 0) {
+	while (!notewoken(n)) {
 		mp->blocked = true;
-		runtime_futexsleep(&n->key, 0, -1);
+		runtime_futexsleep(&n->key, 2, -1);
 		mp->blocked = false;
 	}
 }
@@ -145,10 +156,10 @@ runtime_notetsleep(struct note *n, int64_t ns)
 		return true;
 	}
 	int64_t deadline = runtime_nanotime() + ns;
-	while (atomic_loadacq(&n->key) == 0) {
+	while (!notewoken(n)) {
 		if (ns <= 0)
 			return false;
-		runtime_futexsleep(&n->key, 0, ns);
+		runtime_futexsleep(&n->key, 2, ns);
 		ns = deadline - runtime_nanotime();
 	}
 	return true;

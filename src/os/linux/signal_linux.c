@@ -597,22 +597,27 @@ runtime_unminit(void)
 	sys2(SYS_sigaltstack, &st, NULL);
 }
 
-// mpreinit makes the signal stack of a new m. m0's is static: boot makes no call for it.
+// mpreinit makes the signal stack of a new m, with its two gs at the top: a signal's frame, and what the handler needs
+// to stop a goroutine, leave room for them on the page. m0 has all that statically: boot makes no call for it.
+// MAP_STACK, as the libc's stacks have it, lets the kernel join the mapping with the one of the thread before.
 void
 runtime_mpreinit(struct m *mp)
 {
 	static struct g gsignal0 BOOTDATA;
 	static char stack0[SIGSTACK] __attribute__((aligned(4096)));
 	struct g *gs = &gsignal0;
-	char *stk = stack0;
+	uintptr_t lo = (uintptr_t)stack0, hi = lo + SIGSTACK;
 	if (mp != &runtime_m0) {
-		gs = runtime_persistentalloc(sizeof *gs, 64, &memstats.other_sys);
-		stk = runtime_sysAlloc(SIGSTACK, &memstats.stacks_sys);
-		if (stk == NULL)
+		long p = sys6(SYS_mmap, 0, SIGSTACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_STACK, -1, 0);
+		if (p < 0 && p > -4096)
 			runtime_throw("out of memory (signal stack)");
+		atomic_xadd(&memstats.stacks_sys, SIGSTACK);
+		lo = (uintptr_t)p;
+		hi = (lo + SIGSTACK - 2 * sizeof *gs) & ~63ul;
+		gs = (struct g *)hi;
+		mp->g0 = gs + 1;
 	}
-	runtime_memclr(gs, sizeof *gs);
-	gs->stack = (struct stack){(uintptr_t)stk, (uintptr_t)stk + SIGSTACK};
+	gs->stack = (struct stack){lo, hi};
 	gs->m = mp;
 	gs->issystem = true;
 	mp->gsignal = gs;

@@ -170,6 +170,7 @@ void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
 void runtime_goyield(void);
+bool runtime_workleft(void);
 void runtime_injectglist(struct gqueue *q, int32_t n); // waiting goroutines become runnable; with or without a p
 struct g *runtime_schedule(void); // on g0: the goroutine to run next, made running
 struct g *runtime_gosched_m(struct g *gp);
@@ -215,6 +216,7 @@ struct m *runtime_allocm(struct p *pp, void (*fn)(void), int64_t id);
 void runtime_newm(void (*fn)(void), struct p *pp, int64_t id);
 void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
+bool runtime_handhome(void);
 void runtime_wakep(void);
 void runtime_handoffp(struct p *pp);
 bool runtime_unwatched(int64_t when);
@@ -321,8 +323,15 @@ int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
 extern const struct posixops runtime_posixops;
 int32_t runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events);
 void runtime_posixforked(void);
-void runtime_gohome(uint64_t id); // the goroutine goes on on the m with this id, if it can be had
+void runtime_gohome(struct m *home);
+bool runtime_homeput(struct g *gp);
 struct g *runtime_takehome(struct m *mp);
+void runtime_homelist(struct m *mp);
+struct m *runtime_homeunlist(void);
+void runtime_starthomes(void);
+void runtime_homeclose(struct m *mp);
+void runtime_homeopen(struct m *mp);
+bool runtime_homecheck(int64_t now, int64_t *next);
 
 // ---- preempt.c ----
 struct ucontext;
@@ -571,6 +580,18 @@ runtime_wakeafterput(void)
 	// have looked at our queue before. wakep leaves it, under the lock; once it is left, nothing to do.
 	if (atomic_loadrlx(&sched.npidle) != 0 || atomic_loadrlx(&sched.needspinning) == 0)
 		runtime_wakep();
+}
+
+// gqueueput appends gp to q, which is the caller's, or whose lock is held.
+static inline void
+runtime_gqueueput(struct gqueue *q, struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (q->tail != NULL)
+		q->tail->schedlink = gp;
+	else
+		q->head = gp;
+	q->tail = gp;
 }
 
 // newqdeep tells whether the owner of pp has started n goroutines or more that have not run yet.

@@ -155,36 +155,65 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 		return;
 	struct m *mp = getg()->m;
 	if (mp->p != NULL) {
+		bool any = false;
 		for (struct g *gp; (gp = q->head) != NULL;) {
 			q->head = gp->schedlink;
 			casgstatus(gp, Gwaiting, Grunnable);
+			if (gp->home != NULL && !(sched.solo && gp->home == mp) && runtime_homeput(gp))
+				continue;
 			runtime_runqput(mp->p, gp, false);
+			any = true;
 		}
-		runtime_wakeafterput();
+		if (any)
+			runtime_wakeafterput();
 		return;
 	}
-	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
+	struct gqueue rest = {NULL, NULL};
+	n = 0;
+	for (struct g *gp; (gp = q->head) != NULL;) {
+		q->head = gp->schedlink;
 		casgstatusslow(gp, Gwaiting, Grunnable); // without a p, scanners are not kept away
-	runtime_lock(&sched.lock);
-	runtime_globrunqputbatch(q, n);
-	runtime_unlock(&sched.lock);
+		if (gp->home != NULL && runtime_homeput(gp))
+			continue;
+		runtime_gqueueput(&rest, gp);
+		n++;
+	}
+	if (n > 0) {
+		runtime_lock(&sched.lock);
+		runtime_globrunqputbatch(&rest, n);
+		runtime_unlock(&sched.lock);
+	}
+	mp->routed = false;
+	runtime_starthomes();
 	for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
 		runtime_startm(NULL, false);
 }
 
-// netpollturn looks whether descriptors are ready, without waiting, and returns a goroutine to run.
+// takefirst takes a goroutine off q, which holds n, for the current m to run at once, and leaves the others to
+// injectglist. NULL: they are all at home elsewhere.
 static struct g *
-netpollturn(void)
+takefirst(struct gqueue *q, int32_t n)
+{
+	struct g *gp = q->head;
+	if (gp->home != NULL && gp->home != getg()->m) {
+		runtime_injectglist(q, n);
+		return NULL;
+	}
+	q->head = gp->schedlink;
+	runtime_injectglist(q, n - 1);
+	casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
+// netpollturn looks whether descriptors are ready, without waiting. True: some are, and *gpp is as takefirst has it.
+static bool
+netpollturn(struct g **gpp)
 {
 	struct gqueue q = {NULL, NULL};
 	int32_t n = runtime_netpoll(0, &q);
-	if (n == 0)
-		return NULL;
-	struct g *gp = q.head;
-	q.head = gp->schedlink;
-	runtime_injectglist(&q, n - 1);
-	casgstatus(gp, Gwaiting, Grunnable);
-	return gp;
+	if (n > 0)
+		*gpp = takefirst(&q, n);
+	return n > 0;
 }
 
 // stealwork tries every p, from a random one on, four times; runnext only in the last round, and the timers.
@@ -226,6 +255,22 @@ globalturn(struct p *pp)
 	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
 }
 
+// hometurn: the first m of homem gets the p when all has run that was to run here when we first saw homem. What has
+// come since waits, so that those who are ready again and again do not keep the p.
+static bool
+hometurn(struct p *pp, struct m *mp)
+{
+	if (likely(atomic_loadrlx(&sched.nhomem) == 0)) {
+		pp->homewaits = false;
+		return false;
+	}
+	if (!pp->homewaits) {
+		pp->homewaits = true;
+		pp->homedue = pp->nswitch + runtime_runqlen(pp) + (uint32_t)atomic_loadrlx(&mp->nhome);
+	}
+	return pp->nswitch >= pp->homedue;
+}
+
 // sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, unless there is nothing to
 // wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run or NULL.
 static bool
@@ -254,7 +299,12 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		if (delay < 0)
 			delay = 0;
 	}
+	// Dekker with homeput: poller, then nhome.
+	atomic_store(&sched.poller, mp);
+	if (atomic_load(&mp->nhome) != 0)
+		delay = 0;
 	int32_t n = runtime_netpoll(delay, &q);
+	atomic_store(&sched.poller, NULL);
 	atomic_store(&sched.polluntil, 0);
 	int64_t now = runtime_nanotime();
 	atomic_store(&sched.lastpoll, now);
@@ -274,14 +324,32 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		atomic_xadd(&sched.nmspinning, 1);
 	}
 	if (n > 0) {
-		struct g *gp = q.head;
-		q.head = gp->schedlink;
-		runtime_injectglist(&q, n - 1);
-		casgstatus(gp, Gwaiting, Grunnable);
 		*inherittime = false;
-		*gpp = gp;
+		*gpp = takefirst(&q, n);
 	}
 	return true;
+}
+
+// workleft is the second look of the spinning-to-idle dance: is there anything that a spinning m would find?
+bool
+runtime_workleft(void)
+{
+	bool lazy = false;
+	if (atomic_loadrlx(&sched.runqsize) > 0)
+		return true;
+	// Without a p the world may be resized meanwhile: allp only grows, its ps stay.
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		struct p *p2 = runtime_pat(i);
+		if (runtime_runqempty(p2))
+			continue;
+		// Its runnext alone is left to the runnext-only dance.
+		if (runtime_runqlen(p2) != 1 || atomic_loadrlx(&p2->runnext) == NULL)
+			return true;
+		lazy = true;
+	}
+	if (lazy)
+		lazywake();
+	return false;
 }
 
 // findrunnable finds a goroutine to run, and sleeps until there is one. On g0, with a p; the p may
@@ -299,14 +367,22 @@ top:;
 		goto top;
 	}
 	struct g *gp;
-	if (unlikely(atomic_loadrlx(&mp->nhome) != 0) && (gp = runtime_takehome(mp)) != NULL)
+	if (hometurn(pp, mp)) {
+		runtime_starthomes();
+		pp->homewaits = false;
+		if (runtime_handhome())
+			goto top;
+	}
+	bool turn = globalturn(pp);
+	// Those at home here go before those on the p's queues, which others may steal; not always.
+	if (atomic_loadrlx(&mp->nhome) != 0 && !turn && pp->schedtick % 8 != 7 && (gp = runtime_takehome(mp)) != NULL)
 		return gp;
 	int64_t until = runtime_timernext(pp);
 	if (until != INT64_MAX)
 		until = runtime_checktimers(pp, runtime_nanotime());
 	// Once in a while the global queue first: two goroutines that ready each other for ever on
 	// the local one must not starve it.
-	if (globalturn(pp)) {
+	if (turn) {
 		if (atomic_loadrlx(&pp->oldest) != 0)
 			atomic_storerlx(&pp->oldest, 2); // the deque's turn: runqget
 		runtime_lock(&sched.lock);
@@ -318,6 +394,8 @@ top:;
 	gp = runtime_runqget(pp, inherittime);
 	if (gp != NULL)
 		return gp;
+	if (atomic_loadrlx(&mp->nhome) != 0 && (gp = runtime_takehome(mp)) != NULL)
+		return gp;
 	if (atomic_loadrlx(&sched.runqsize) > 0) {
 		runtime_lock(&sched.lock);
 		gp = runtime_globrunqget(pp, 0);
@@ -325,11 +403,15 @@ top:;
 		if (gp != NULL)
 			return gp;
 	}
+	if (atomic_loadrlx(&sched.nhomem) > 0 && runtime_handhome())
+		goto top;
 	// The network. Who is alone comes by netpoll below just as well, and need not ask twice.
 	if (!sched.solo && atomic_loadrlx(&sched.npollwait) > 0 && atomic_loadrlx(&sched.lastpoll) != 0) {
-		gp = netpollturn();
-		if (gp != NULL)
-			return gp;
+		if (netpollturn(&gp)) {
+			if (gp != NULL)
+				return gp;
+			goto top;
+		}
 	}
 	// Steal. At most half as many spinners as busy ps: more would only burn the processor.
 	if (!sched.solo) {
@@ -355,6 +437,10 @@ top:;
 		runtime_unlock(&sched.lock);
 		return gp;
 	}
+	if (sched.nhomem > 0) {
+		runtime_unlock(&sched.lock);
+		goto top;
+	}
 	if (!mp->spinning && atomic_loadrlx(&sched.needspinning) == 1) {
 		// A wakep was lost to a full house of spinners on their way out: look once more.
 		atomic_storerlx(&sched.needspinning, 0);
@@ -373,19 +459,7 @@ top:;
 		mp->spinning = false;
 		if (atomic_xadd(&sched.nmspinning, -1) < 0)
 			runtime_throw("findrunnable: negative nmspinning");
-		bool found = atomic_loadrlx(&sched.runqsize) > 0, lazy = false;
-		// Without a p the world may be resized meanwhile: allp only grows, its ps stay.
-		for (int32_t i = 0; !found && i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-			struct p *p2 = runtime_pat(i);
-			if (runtime_runqempty(p2))
-				continue;
-			// Its runnext alone is left to the runnext-only dance.
-			lazy = runtime_runqlen(p2) == 1 && atomic_loadrlx(&p2->runnext) != NULL;
-			found = !lazy;
-		}
-		if (lazy)
-			lazywake();
-		if (found) {
+		if (runtime_workleft()) {
 			runtime_lock(&sched.lock);
 			struct p *p2 = runtime_pidleget();
 			if (p2 != NULL) {
@@ -430,12 +504,19 @@ runtime_schedule(void)
 		struct g *gp = NULL;
 		if (unlikely(--pp->timerticks < 0))
 			runtime_looktimers(pp);
-		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&mp->nhome)) == 0 && !globalturn(pp)))
+		int32_t homes = atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem);
+		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)homes) == 0 && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
 			gp = findrunnable(&inherittime);
+		if (unlikely(gp->home != NULL) && gp->home != mp && runtime_homeput(gp))
+			continue;
 		if (unlikely(mp->spinning))
 			resetspinning(mp);
+		if (unlikely(mp->routed)) {
+			mp->routed = false;
+			runtime_starthomes();
+		}
 		if (unlikely(gp->lockedm != NULL)) {
 			// Its thread runs it; ours gives it the p and comes back with another.
 			runtime_startlockedm(gp);
@@ -455,7 +536,7 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
+	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif
@@ -473,7 +554,7 @@ pickdirect(struct m *mp, struct g *gp)
 	struct g *next = runtime_runqget(pp, &inherittime);
 	if (next == NULL)
 		return NULL;
-	if (unlikely(next->lockedm != NULL)) {
+	if (unlikely(next->lockedm != NULL || (next->home != NULL && next->home != mp))) {
 		runtime_runqput(pp, next, inherittime);
 		return NULL;
 	}
@@ -624,7 +705,7 @@ rt0_gosched(void)
 			atomic_storerlx(&gp->stackguard0, gp->stack.lo); // asked to give way: to nobody
 			return;
 		}
-		if (likely(next->lockedm == NULL && t - h < NRUNQ)) {
+		if (likely(next->lockedm == NULL && (next->home == NULL || next->home == mp) && t - h < NRUNQ)) {
 			casgstatus(gp, Grunning, Grunnable);
 			gp->m = NULL;
 			atomic_storerlx(&pp->runq[t % NRUNQ], gp);

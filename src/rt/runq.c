@@ -26,17 +26,6 @@
 
 // ---- lists of goroutines, linked by schedlink; the owner's or under its lock ----
 
-static inline void
-gqueueput(struct gqueue *q, struct g *gp)
-{
-	gp->schedlink = NULL;
-	if (q->tail != NULL)
-		q->tail->schedlink = gp;
-	else
-		q->head = gp;
-	q->tail = gp;
-}
-
 // gqueueget takes the oldest; there is one.
 static inline struct g *
 gqueueget(struct gqueue *q)
@@ -136,7 +125,7 @@ newqputslow(struct p *pp)
 		struct g *gp = newqsteal(pp, &retry);
 		if (gp == NULL)
 			break; // thieves make room as well
-		gqueueput(&q, gp);
+		runtime_gqueueput(&q, gp);
 	}
 	if (n == 0)
 		return;
@@ -350,7 +339,7 @@ runtime_runqdrain(struct p *pp)
 	int32_t n = 0;
 	bool inherit;
 	for (struct g *gp; (gp = runtime_runqget(pp, &inherit)) != NULL; n++) {
-		gqueueput(&q, gp);
+		runtime_gqueueput(&q, gp);
 	}
 	if (n > 0)
 		runtime_globrunqputbatch(&q, n);
@@ -362,7 +351,7 @@ void
 runtime_globrunqput(struct g *gp)
 {
 	HELD(&sched.lock);
-	gqueueput(&sched.runq, gp);
+	runtime_gqueueput(&sched.runq, gp);
 	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
 }
 
@@ -424,7 +413,7 @@ runtime_boundput(struct m *mp, struct g *gp)
 	bool bound = gp->lockedm != NULL;
 	gp->lockedm = mp;
 	mp->lockedg = gp;
-	gqueueput(&sched.boundq, gp);
+	runtime_gqueueput(&sched.boundq, gp);
 	atomic_storerlx(&sched.nbound, sched.nbound + 1);
 	atomic_storerlx(&sched.runqsize, sched.runqsize + 1);
 	return bound;

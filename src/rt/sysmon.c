@@ -99,7 +99,7 @@ retake(int64_t now, int64_t *next)
 		}
 		struct m *mp = atomic_loadrlx(&pp->m);
 		int64_t timer = runtime_timernext(pp);
-		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || !runtime_runqempty(pp) || timer <= now;
+		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || atomic_loadrlx(&sched.nhomem) > 0 || !runtime_runqempty(pp) || timer <= now;
 		bool asleep = s == Prunning && mp != NULL && stuck(pp, mp, now, waiting, next);
 		if (s == Prunning && mp != NULL && waiting) {
 			// Its slice is over, or (perhaps) it sleeps: by signal, once there is somebody
@@ -139,7 +139,7 @@ retake(int64_t now, int64_t *next)
 				continue;
 			}
 			// Nothing to do for it, somebody else looks for work, not yet 10 ms: it stays.
-			if (runtime_runqempty(pp) && timer > now && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
+			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nhomem) == 0 && timer > now && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
 				continue;
 			pd->syscalltick = t;
 			// The m counts as running until it is back: no false deadlock when its p idles.
@@ -234,6 +234,8 @@ sysmon(void)
 		now = runtime_nanotime();
 		atomic_storerlx(&sched.coarsenow, now);
 		bool rest = atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs);
+		if (atomic_loadrlx(&sched.nhomes) > 0) // homecheck
+			rest = false;
 		if (debug.schedtrace > 0)
 			rest = false;
 		if (rest && !atomic_loadrlx(&sched.gcwaiting) && now - woken < 10 * MS) {
@@ -245,7 +247,8 @@ sysmon(void)
 		}
 		if (rest) {
 			runtime_lock(&sched.lock);
-			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
+			if (atomic_loadrlx(&sched.gcwaiting) ||
+			    (atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs) && atomic_loadrlx(&sched.nhomes) == 0)) {
 				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
 				// nobody has looked at are a reason to look again in a while.
 				// So are threads that are not ours (checkdead.c).
@@ -283,6 +286,7 @@ sysmon(void)
 		waiting = atomic_loadrlx(&sched.nbound);
 		did |= retake(now, &next);
 		did |= pollforothers(now, &next);
+		did |= runtime_homecheck(now, &next);
 		if (atomic_loadrlx(&sched.needspare) != 0) {
 			atomic_storerlx(&sched.needspare, 0);
 			runtime_sparem();

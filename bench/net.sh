@@ -208,8 +208,10 @@ net_redis() {
 		cc "redis_$l" -DUSE_$l "$top/bench/redis_async.c" -lhiredis -l$l && redispeers="$redispeers $l"
 	done
 	if [ -z "$REDIS_RT0" ] && [ -f "$LIB/librt0_posix.a" ]; then
+		# All of librt0_posix, as rt0 build -posix has it: of an archive the linker takes what the program calls,
+		# and hiredis' read would be the libc's, blocking the thread.
 		# shellcheck disable=SC2086
-		cc redis_rt0 "$top/bench/redis.c" "$LIB/librt0_posix.a" -lhiredis $HOSTED_LIBS
+		cc redis_rt0 "$top/bench/redis.c" -Wl,--whole-archive "$LIB/librt0_posix.a" -Wl,--no-whole-archive -lhiredis $HOSTED_LIBS
 		[ -x "$tmp/redis_rt0" ] && REDIS_RT0=$tmp/redis_rt0
 	fi
 	[ -n "$REDIS_RT0" ] || note "rt0 left out: no $LIB/librt0_posix.a and no REDIS_RT0"

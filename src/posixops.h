@@ -45,7 +45,9 @@ struct posixops {
 	// closing before, closed after the system call that closes the descriptors lo to hi.
 	void (*closing)(int lo, int hi);
 	void (*closed)(int lo, int hi);
-	// Threads: thread is a name of the current one; home goes back to the one that has it.
+	// Threads: thread is a name of the current one, and begins a call; home goes back to the one that has it, at
+	// the call's end. In between wait, sleep and semacquire return on the thread that they were called on, unless
+	// it is not to be had (rt/home.c): then all of the call goes on elsewhere.
 	uint64_t (*thread)(void);
 	void (*home)(uint64_t thread);
 	void (*sleep)(int64_t deadline);

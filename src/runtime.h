@@ -170,6 +170,7 @@ void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
 void runtime_goyield(void);
+bool runtime_workleft(void);
 void runtime_injectglist(struct gqueue *q, int32_t n); // waiting goroutines become runnable; with or without a p
 struct g *runtime_schedule(void); // on g0: the goroutine to run next, made running
 struct g *runtime_gosched_m(struct g *gp);
@@ -213,6 +214,7 @@ struct m *runtime_allocm(struct p *pp, void (*fn)(void), int64_t id);
 void runtime_newm(void (*fn)(void), struct p *pp, int64_t id);
 void runtime_startm(struct p *pp, bool spinning);
 void runtime_stopm(void);
+bool runtime_handhome(void);
 void runtime_wakep(void);
 void runtime_handoffp(struct p *pp);
 bool runtime_unwatched(int64_t when);
@@ -275,6 +277,7 @@ void runtime_timerstart(struct timer *t, int64_t when, int64_t period);
 bool runtime_timerstop(struct timer *t);
 int64_t runtime_timernext(struct p *pp);  // no timer of pp's is due before; INT64_MAX: none is armed. Anybody
 int64_t runtime_timersnext(void);         // of all ps
+int64_t runtime_timersrest(struct p *pp);
 int64_t runtime_checktimers(struct p *pp, int64_t now); // runs what is due of pp's, onto the current p; timernext
 void runtime_wakenetpoller(int64_t when);
 void runtime_looktimers(struct p *pp);    // the current p's, at its turn
@@ -314,6 +317,9 @@ bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 void runtime_pollforked(void);    // its portable half
 int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+// For findrunnable.
+bool runtime_netpollturn(struct g **gpp);
+bool runtime_sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp);
 
 // ---- os/linux/uring_linux.c ----
 #define URINGTAG (3ull << 62) // of a ring's events, with its address below
@@ -325,8 +331,15 @@ void runtime_uringforked(struct p *pp);
 extern const struct posixops runtime_posixops;
 int32_t runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events);
 void runtime_posixforked(void);
-void runtime_gohome(uint64_t id); // the goroutine goes on on the m with this id, if it can be had
+void runtime_gohome(struct m *home);
+bool runtime_homeput(struct g *gp);
 struct g *runtime_takehome(struct m *mp);
+void runtime_homelist(struct m *mp);
+struct m *runtime_homeunlist(void);
+void runtime_starthomes(void);
+void runtime_homeclose(struct m *mp);
+void runtime_homeopen(struct m *mp);
+bool runtime_homecheck(int64_t now, int64_t *next);
 
 // ---- preempt.c ----
 struct ucontext;

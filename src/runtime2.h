@@ -63,7 +63,6 @@ enum {
 	X(IOWait, "IO wait")                                                                      \
 	X(StoppingTheWorld, "stopping the world")                                                 \
 	X(Preempted, "preempted")                                                                 \
-	X(Thread, "waiting for its thread")                                                  \
 	X(Callback, "waiting for the runtime")
 enum waitreason {
 #define X(r, text) waitReason##r,
@@ -140,13 +139,15 @@ struct g {
 	uint64_t parentgoid;
 	struct m *lockedm;     // the thread it is bound to
 	int64_t waitsince;     // ns, when it began to wait; 0: not measured (as in Go, where the collector does)
-	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
+	struct m *home;        // the m that is to run it, while it is parked in a call of librt0_posix; NULL: any (home.c)
 	// Above, two cache lines: all that a goroutine uses that starts, runs and ends. The third begins with what has to
 	// be looked at all the same when it does.
+	struct panic *panic;   // owner: the panics and the Goexit that run, the newest first (defer.c)
 	int32_t npanics;       // owner writes (atomic): how many of g.panic are no Goexit
 	int32_t nopreempt;     // > 0: rt0_preempt_disable
 	int32_t inthread;      // > 0: rt0_preempt_inthread_begin
 	int32_t nowned;        // owner: locks of the libc's that it holds and that know their owner (src/posix)
+	bool homelost;         // owner: this call returns on any thread (home.c)
 	struct stack segment;  // inside rt0_morestack: the stack in use
 	bool paniconfault;     // owner: rt0_set_panic_on_fault
 	uint32_t selectdone;   // atomic: may it be woken, and who has done so (select.c)
@@ -169,6 +170,22 @@ struct blockedcall {
 	int64_t since;  // ns: it has slept at least since then; 0: not known
 	int64_t slack;  // ns: but no longer than this before
 	uint64_t nvcsw; // if it is: how often the thread had gone to sleep by itself
+};
+
+struct gqueue {
+	struct g *head, *tail;
+};
+
+// The goroutines that are at home on an m (home.c).
+struct homequeue {
+	struct mutex lock; // a leaf
+	struct gqueue q;   // lock
+	bool closed;       // lock: the m has ended
+	bool listed;       // sched.lock, as link: it is on sched.homem
+	struct m *link;
+	int32_t looks;     // lock: how often sysmon has looked since something was taken
+	int32_t stuck;     // sysmon only: how often in a row it was stuck
+	int64_t looked;    // lock: ns, the last time
 };
 
 #if RT0_DEBUG
@@ -204,12 +221,15 @@ struct m {
 	int32_t throwing; // 0, 1 fatal (user), 2 throw (runtime)
 	int32_t dying;
 	uint8_t spinning; // looking for work, counted in sched.nmspinning
+	uint8_t routed;   // it has put a goroutine on another's home queue: starthomes, before it runs one
 	uint8_t blocked;  // asleep on a note
 	uint8_t isextra;  // belongs to a foreign thread while that one is in
 	uint32_t signalpending; // atomic: 1 a preemption signal is being made, 2 sent and not handled
 	struct blockedcall blockedcall; // sysmon writes before it sends the signal, the handler reads
 	struct note park;
-	int32_t nhome;       // atomic; sched.lock writes: goroutines that want to run on this m (home.c)
+	int32_t nhome;       // atomic; home.lock writes: how many are on home.q
+	bool idle;           // sched.lock: on midle
+	struct m *idleprev;  // sched.lock: midle
 	struct m *alllink;   // sched.allm; never removed while the runtime runs
 	struct m *schedlink; // sched.lock: midle, freem, extra list
 	struct g *deadg;     // goexit0: freed once off its stack
@@ -224,7 +244,8 @@ struct m {
 	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
 	uintptr_t thread;  // pure: the stack that newosproc mapped
-	struct lockheld held; // DEBUG; last, since its size differs
+	struct homequeue home; // stays when the m is used for another thread
+	struct lockheld held;  // DEBUG; last, since its size differs
 };
 
 // What sysmon saw last time it looked at a p.
@@ -277,6 +298,8 @@ struct p {
 	struct g *gfree[GFREE_MAX + 1]; // dead goroutines with default stacks, warm, last in first out
 	uint64_t goidcache, goidcacheend;
 	uint64_t nspawn, nswitch, nsteal; // counters of schedtrace
+	uint64_t homedue; // while homewaits: the nswitch at which an m of homem gets this p
+	bool homewaits;
 };
 
 // Dead goroutines on their way from one p to another (newproc.c). sched.lock.
@@ -284,10 +307,6 @@ struct gbatch {
 	struct gbatch *next;
 	int32_t n;
 	struct g *g[GFREE_BATCH];
-};
-
-struct gqueue {
-	struct g *head, *tail;
 };
 
 struct schedt {
@@ -300,6 +319,8 @@ struct schedt {
 	bool m0gone;     // the main thread is parked for ever: not in mcount, still in the kernel's
 	int32_t nmsys;   // system ms (sysmon): not counted by checkdead
 	int64_t nmfreed;
+	struct m *homem, *homemtail; // those of midle who have goroutines at home (home.c)
+	int32_t nhomem;  // of those; written under lock, read anywhere
 	struct p *pidle;
 	struct gqueue runq; // the global queue
 	struct gqueue boundq; // runnable goroutines whose thread waits for a p (preempt.c, exitsyscall)
@@ -328,6 +349,8 @@ struct schedt {
 	// netpoll; atomic:
 	int64_t lastpoll;   // ns, when somebody last looked; 0: somebody is at it and may sleep there
 	int64_t polluntil;  // ns, until when; 0: not known or for ever
+	struct m *poller;   // the m that sleeps there
+	int32_t nhomes;     // atomic: ms with goroutines in their home queue
 	int32_t sigwaiting; // goroutines and channels that want signals
 	uint32_t deadlook;  // nobody runs but a foreign thread might: look again in a while
 	// newmhandoff.lock:

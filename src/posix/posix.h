@@ -143,6 +143,8 @@ enum iowait posix_wait(struct io *io, enum iowait nonblocking);
 ssize_t posix_end(struct io *io, ssize_t r); // returns r
 void posix_home(uint64_t thread);            // after a park, before the return
 bool posix_nonblocking(int fd);
+bool posix_issocket(int fd); // perhaps
+void posix_setsocket(int fd, bool is);
 ssize_t posix_readv(int fd, const struct iovec *iov, int cnt);
 ssize_t posix_writev(int fd, const struct iovec *iov, int cnt);
 // after is when ns from now have passed, from the time in seconds and ns.

@@ -6,9 +6,11 @@
 // h_errno with them, are on the thread that asked, and so is the goroutine when it returns.
 #include "posix.h"
 
+#include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <netdb.h>
 #include <resolv.h>
+#include <string.h>
 #include <sys/socket.h>
 
 enum { MAXLOOKUPS = 16 };
@@ -38,10 +40,23 @@ leave(const int *declared)
 		return (call);                                                                    \
 	} while (0)
 
+// numeric: node is an address and service a port, so nobody is asked, and no file read. (Without a node there are two
+// addresses, and the libc reads how to order them.)
+static bool
+numeric(const char *node, const char *service)
+{
+	unsigned char addr[sizeof(struct in6_addr)];
+	if (node == NULL || (inet_pton(AF_INET, node, addr) != 1 && inet_pton(AF_INET6, node, addr) != 1))
+		return false;
+	return service == NULL || service[strspn(service, "0123456789")] == 0;
+}
+
 EXPORT int
 getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
     struct addrinfo **restrict result)
 {
+	if (numeric(node, service))
+		return next(getaddrinfo)(node, service, hints, result);
 	RESOLVE(next(getaddrinfo)(node, service, hints, result));
 }
 

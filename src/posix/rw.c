@@ -2,7 +2,8 @@
 // rw.c: read, write and their families.
 //
 // A try is preadv2 or pwritev2 with RWF_NOWAIT, which for sockets, pipes, eventfds and files in the page cache does
-// what O_NONBLOCK would. Where the kernel has no such thing for a descriptor (terminals; sockets and pipes of old
+// what O_NONBLOCK would; a read of a socket is tried with recvfrom and MSG_DONTWAIT, which is 0.1 to 0.3 µs less. What
+// is a socket is known from an earlier wait (posix_issocket), and may have changed: ENOTSOCK tells. Where the kernel has no such thing for a descriptor (terminals; sockets and pipes of old
 // kernels) it is asked by poll, and the call is made declared: if somebody else is faster, it blocks a thread.
 //
 // A blocking write to a stream or a pipe returns when all is written; a try may stop short. So writes go on with
@@ -42,6 +43,21 @@ nonowait(int e)
 	return e == EOPNOTSUPP || e == ENOSYS;
 }
 
+static ssize_t
+tryonce(int fd, const struct iovec *iov, int cnt, bool write)
+{
+	if (write)
+		return next(pwritev2)(fd, iov, cnt, -1, RWF_NOWAIT);
+	// Of no bytes a read says at once that it has none; recvfrom would wait, or take a datagram.
+	if (cnt == 1 && iov->iov_len != 0 && posix_issocket(fd)) {
+		ssize_t r = next(recvfrom)(fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT, NULL, NULL);
+		if (r >= 0 || geterr() != ENOTSOCK)
+			return r;
+		posix_setsocket(fd, false);
+	}
+	return next(preadv2)(fd, iov, cnt, -1, RWF_NOWAIT);
+}
+
 // The sanitizers know of readv, and what it means to who has written.
 static ssize_t
 trywait(struct io *io, const struct iovec *iov, int cnt, bool write)
@@ -49,8 +65,7 @@ trywait(struct io *io, const struct iovec *iov, int cnt, bool write)
 	if (SANITIZED)
 		return asked(io, iov, cnt, write);
 	for (;;) {
-		ssize_t r = write ? next(pwritev2)(io->fd, iov, cnt, -1, RWF_NOWAIT)
-				  : next(preadv2)(io->fd, iov, cnt, -1, RWF_NOWAIT);
+		ssize_t r = tryonce(io->fd, iov, cnt, write);
 		if (r >= 0)
 			return r;
 		int e = geterr();

@@ -13,6 +13,7 @@
 //            see EAGAIN. The alternative, a thread for each connect under way, is what the library is there
 //            to avoid. The end is fetched by a second connect, as the libc's caller would have made it: so
 //            the socket's state is the same as ever. Other families' connects are instant or declared.
+//            With O_NONBLOCK the call is made as it is: it does not wait.
 #include "posix.h"
 
 #include <alloca.h>
@@ -324,8 +325,11 @@ connect(int fd, const struct sockaddr *addr, socklen_t len)
 	enum posixcontext c = context();
 	if (c == POSIX_PLAIN)
 		return next(connect)(fd, addr, len);
-	int domain = sockopt(fd, SO_DOMAIN), fl = next(fcntl)(fd, F_GETFL);
-	if (c == POSIX_BLOCK || (domain != AF_INET && domain != AF_INET6) || !isstream(fd) || fl < 0 || (fl & O_NONBLOCK))
+	int fl = next(fcntl)(fd, F_GETFL);
+	if (fl >= 0 && (fl & O_NONBLOCK))
+		return next(connect)(fd, addr, len);
+	int domain = sockopt(fd, SO_DOMAIN);
+	if (c == POSIX_BLOCK || (domain != AF_INET && domain != AF_INET6) || !isstream(fd) || fl < 0)
 		return DECLARED(next(connect)(fd, addr, len));
 	struct io io = posix_begin(fd, POLLOUT, SO_SNDTIMEO);
 	if (next(fcntl)(fd, F_SETFL, fl | O_NONBLOCK) < 0)

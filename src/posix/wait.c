@@ -53,6 +53,22 @@ posix_nonblocking(int fd)
 	return flags >= 0 && (flags & O_NONBLOCK) != 0;
 }
 
+// What was a socket when a goroutine waited for it last: a hint. Atomic.
+static uint8_t sockets[1 << 16];
+
+bool
+posix_issocket(int fd)
+{
+	return (unsigned)fd < sizeof sockets && __atomic_load_n(&sockets[fd], __ATOMIC_RELAXED) != 0;
+}
+
+void
+posix_setsocket(int fd, bool is)
+{
+	if ((unsigned)fd < sizeof sockets && posix_issocket(fd) != is)
+		__atomic_store_n(&sockets[fd], is, __ATOMIC_RELAXED);
+}
+
 struct io
 posix_begin(int fd, uint32_t events, int timeopt)
 {
@@ -64,7 +80,9 @@ sockdeadline(struct io *io)
 {
 	struct timeval tv;
 	socklen_t len = sizeof tv;
-	if (getsockopt(io->fd, SOL_SOCKET, io->timeopt, &tv, &len) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+	bool is = getsockopt(io->fd, SOL_SOCKET, io->timeopt, &tv, &len) == 0;
+	posix_setsocket(io->fd, is);
+	if (!is || (tv.tv_sec == 0 && tv.tv_usec == 0))
 		return NEVER;
 	return posix_after(tv.tv_sec, tv.tv_usec * 1000);
 }

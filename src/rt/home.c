@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// home.c: a goroutine that has waited goes back to the thread that it was on before.
+// home.c: a goroutine that has waited goes on on the thread that it was on before.
 //
 // errno and thread-locals belong to threads, and compilers keep their addresses across calls: __errno_location is
 // declared const. A C function that looks at errno, calls read, and looks at errno again, looks at that of the
@@ -7,197 +7,300 @@
 // librt0_posix that has parked returns on the thread on which it was entered. Errors alone would not do: a
 // read that succeeds, and so moves the goroutine, may be followed by one that fails at once, in the same function.
 //
-// The goroutine parks once more (gohome_m), as one that wants a certain m, and puts itself on a list that every m
-// looks at before it takes work from queues (takehome), if its nhome tells that there is some for it. If the m is
-// idle it is woken: with an idle p, or with the p of who asks, who then sleeps in its place.
+// So a goroutine that such a call parks has a home (g.home), the m on which it parks. Each m has a queue of the
+// goroutines that are runnable and at home there, from which nobody steals. Whoever readies such a goroutine puts it
+// there (injectglist), or whoever gets it from another queue (schedule): before it runs, not after.
 //
-// The m may not be to be had: its goroutine may sleep in a futex for a lock that we hold, or be stopped in the
-// preemption handler, or be bound to it for ever. To wait for it could be to wait for oneself. So the wait is
-// bounded, by STUCKTRIES times HOMEWAIT if it looks like that and HOMETRIES times if it does not (the kernel may not
-// let it run); then the goroutine goes on where it is. Strictness without a bound would be a
-// deadlock: a goroutine that holds a mutex, parks, and may only go on on the thread that sleeps for that mutex.
+// Who runs the m. One that has a p looks at its queue whenever it schedules. One that sleeps needs a p: it is put on
+// sched.homem, a list of idle ms with such a queue, first in, first out. A p goes to the first of these
 //
-// A homewait lies on its goroutine's stack. state: PREP, then WAIT when it is on the list; from there TAKEN by
-// takehome or LATE by the timer, whoever is first. In PREP the timer makes it LATE as well, and gohome_m, which
-// cannot make it WAIT then, runs the goroutine on. To leave, the goroutine stops the timer, and takes itself off
-// the list under sched.lock, which gohome_m holds as long as it looks at the homewait.
+//	when it is idle (starthomes),
+//	when its m has nothing to run, before it looks at the network (handhome),
+//	or when all has run that was to run there when it first saw homem (hometurn).
+//
+// So a batch of hundreds of events is put on the queues of the ms that it is for, each of which runs through its own
+// in one go: a switch of threads for each m in a batch, not for each goroutine. An m that has found work for another
+// only, and has none itself, hands its own p over, although there may be idle ones: the other one becomes the one
+// that sleeps in netpoll next, and is woken by its own events then.
+//
+// No wake-up is lost. While a home's queue has something, its m has a p, or is on homem, or is about to look:
+//
+//	put       queue and nhome; fence; does the home have a p?        Then it will look. Else, under sched.lock,
+//	          is it idle? It is listed. Else it is on its way to bed or back, or away (below).
+//	stopm     the p is given away; under sched.lock (a fence): idle; is there something in nhome? It is listed.
+//	netpoll   an m without a p that sleeps there has stored sched.poller, then looks at nhome; put stores nhome,
+//	          then looks at poller, and breaks the sleep.
+//	idle p    under sched.lock: goes idle only if homem is empty. Who has listed an m looks for an idle p
+//	          afterwards (starthomes), as soon as it goes on with something else (m.routed).
+//
+// The m may not be to be had: its goroutine may sleep in a futex for a lock that the one in the queue holds, or be
+// stopped in the preemption handler, or be bound to it for ever. To wait for it could be to wait for oneself. So
+// sysmon looks at queues from which nothing is taken (homecheck, every HOMEWAIT), and gives up on a thread that
+// looks like that STUCKLOOKS times in a row, and on any after HOMELOOKS (the kernel may not let it run): its
+// goroutines go on where they are (g.homelost). Strictness without a bound would be a deadlock: a goroutine that
+// holds a mutex, parks, and may only go on on the thread that sleeps for that mutex. sysmon does not rest, and
+// checkdead reports nothing, while there is any such queue (nhomes).
+//
+// An m that ends closes its queue. The memory of an m stays an m's, and its queue is not touched when it is used for
+// another thread: a home that has ended meanwhile is closed, or some thread that is as good as any.
 #include "../runtime.h"
 
-enum { PREP, WAIT, TAKEN, LATE };
-enum { HOMETRIES = 200, STUCKTRIES = 4 };
+enum { HOMELOOKS = 200, STUCKLOOKS = 3 };
 static const int64_t HOMEWAIT = 5 * MS;
-static const int64_t FIRSTWAIT = MS / 4; // it may just be on its way to bed, and then has to be woken
 
-struct homewait {
-	struct homewait *next; // sched.lock
-	struct g *gp;
-	uint64_t id;    // of the m that is wanted
-	uint32_t state; // atomic
-	bool listed;    // sched.lock
-	bool gone;      // the m has ended
-	int64_t wait;   // ns
-	struct timer t;
-};
-
-static struct homewait *homes; // sched.lock
-
-static struct g *
-homelate(struct timer *t, int64_t now)
+// lost makes gp one that goes on anywhere.
+static void
+lost(struct g *gp)
 {
-	(void)now;
-	struct homewait *w = t->arg;
-	struct g *gp = w->gp;
-	for (;;) {
-		uint32_t s = atomic_load(&w->state);
-		if (s == TAKEN || s == LATE)
-			return NULL;
-		if (atomic_cas(&w->state, s, LATE))
-			return s == WAIT ? gp : NULL;
+	gp->home = NULL;
+	gp->homelost = true;
+}
+
+// homeput puts gp, which is runnable and on no queue, on that of its home. False: that has ended, and gp may run
+// anywhere. On g0; with a p, or sysmon. If it has listed an m, the caller sees to it that a p is found (routed).
+bool
+runtime_homeput(struct g *gp)
+{
+	struct m *home = gp->home;
+	runtime_lock(&home->home.lock);
+	if (home->home.closed) {
+		runtime_unlock(&home->home.lock);
+		lost(gp);
+		return false;
+	}
+	gqueueput(&home->home.q, gp);
+	int32_t n = home->nhome + 1;
+	atomic_store(&home->nhome, n);
+	if (n == 1)
+		atomic_xadd(&sched.nhomes, 1);
+	runtime_unlock(&home->home.lock);
+	// Dekker: nhome is stored (a fence), then who has it, and whether it sleeps. If it was not empty before, who
+	// made it so has looked.
+	if (n > 1 || atomic_loadrlx(&home->p) != NULL)
+		return true;
+	if (atomic_load(&sched.poller) == home)
+		runtime_netpollbreak();
+	runtime_lock(&sched.lock);
+	if (home->idle)
+		runtime_homelist(home);
+	runtime_unlock(&sched.lock);
+	getg()->m->routed = true;
+	return true;
+}
+
+// homelist puts mp, which is idle and has goroutines at home, on homem.
+void
+runtime_homelist(struct m *mp)
+{
+	HELD(&sched.lock);
+	if (mp->home.listed)
+		return;
+	mp->home.listed = true;
+	mp->home.link = NULL;
+	if (sched.homemtail != NULL)
+		sched.homemtail->home.link = mp;
+	else
+		sched.homem = mp;
+	sched.homemtail = mp;
+	atomic_storerlx(&sched.nhomem, sched.nhomem + 1);
+}
+
+// homeunlist takes the first m off homem.
+struct m *
+runtime_homeunlist(void)
+{
+	HELD(&sched.lock);
+	struct m *mp = sched.homem;
+	if (mp == NULL)
+		return NULL;
+	sched.homem = mp->home.link;
+	if (sched.homem == NULL)
+		sched.homemtail = NULL;
+	mp->home.listed = false;
+	atomic_storerlx(&sched.nhomem, sched.nhomem - 1);
+	return mp;
+}
+
+// starthomes gives idle ps to the ms of homem.
+void
+runtime_starthomes(void)
+{
+	while (atomic_loadrlx(&sched.nhomem) > 0 && atomic_loadrlx(&sched.npidle) > 0) {
+		struct p *pp = NULL;
+		runtime_lock(&sched.lock);
+		if (sched.homem != NULL && !atomic_loadrlx(&sched.gcwaiting))
+			pp = runtime_pidleget();
+		struct m *mp = pp != NULL ? runtime_mget() : NULL; // the first of homem
+		if (mp != NULL)
+			sched.nwake++;
+		runtime_unlock(&sched.lock);
+		if (mp == NULL)
+			return;
+		mp->nextp = pp;
+		runtime_notewakeup(&mp->park);
 	}
 }
 
-static void
-unlist(struct homewait *w)
-{
-	HELD(&sched.lock);
-	if (!w->listed)
-		return;
-	struct homewait **l = &homes;
-	while (*l != w)
-		l = &(*l)->next;
-	*l = w->next;
-	w->listed = false;
-	for (struct m *mp = sched.allm; mp != NULL; mp = mp->alllink)
-		if ((uint64_t)mp->id == w->id && mp->nhome > 0)
-			atomic_storerlx(&mp->nhome, mp->nhome - 1);
-}
-
-// takehome returns a goroutine that wants to run on mp, the current m, made runnable; NULL: there is none left.
+// takehome takes the oldest goroutine off the queue of mp, the current m. NULL: there is none left.
 struct g *
 runtime_takehome(struct m *mp)
 {
-	struct g *gp = NULL;
-	runtime_lock(&sched.lock);
-	for (struct homewait *w = homes, *next; w != NULL && gp == NULL; w = next) {
-		next = w->next;
-		if (w->id != (uint64_t)mp->id)
-			continue;
-		gp = w->gp;
-		unlist(w);
-		if (!atomic_cas(&w->state, WAIT, TAKEN))
-			gp = NULL; // late
+	struct homequeue *h = &mp->home;
+	runtime_lock(&h->lock);
+	struct g *gp = h->q.head;
+	if (gp != NULL) {
+		h->q.head = gp->schedlink;
+		if (h->q.head == NULL)
+			h->q.tail = NULL;
+		atomic_storerlx(&mp->nhome, mp->nhome - 1);
+		if (mp->nhome == 0)
+			atomic_xadd(&sched.nhomes, -1);
+		h->looks = 0;
 	}
-	runtime_unlock(&sched.lock);
-	if (gp != NULL)
-		runtime_casgstatus(gp, Gwaiting, Grunnable);
+	runtime_unlock(&h->lock);
 	return gp;
 }
 
-// takeidle takes mp off the list of idle ms. False: it is not there.
-static bool
-takeidle(struct m *mp)
+// emptyhome takes all that is on the queue of mp and makes it lost. close: for good.
+static int32_t
+emptyhome(struct m *mp, struct gqueue *q, bool close)
+{
+	struct homequeue *h = &mp->home;
+	runtime_lock(&h->lock);
+	int32_t n = mp->nhome;
+	*q = h->q;
+	h->q = (struct gqueue){NULL, NULL};
+	h->closed = close;
+	h->looks = 0;
+	atomic_storerlx(&mp->nhome, 0);
+	if (n > 0)
+		atomic_xadd(&sched.nhomes, -1);
+	runtime_unlock(&h->lock);
+	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
+		lost(gp);
+	return n;
+}
+
+// homeclose is for an m that ends.
+void
+runtime_homeclose(struct m *mp)
 {
 	HELD(&sched.lock);
-	for (struct m **l = &sched.midle; *l != NULL; l = &(*l)->schedlink) {
-		if (*l != mp)
-			continue;
-		*l = mp->schedlink;
-		mp->schedlink = NULL;
-		sched.nmidle--;
-		sched.nwake++;
-		return true;
-	}
-	return false;
+	struct gqueue q;
+	if (emptyhome(mp, &q, true) > 0) // whoever gets its p finds them
+		for (struct g *gp; (gp = q.head) != NULL;) {
+			q.head = gp->schedlink;
+			runtime_globrunqput(gp);
+		}
+}
+
+void
+runtime_homeopen(struct m *mp)
+{
+	runtime_lock(&mp->home.lock);
+	mp->home.closed = false;
+	runtime_unlock(&mp->home.lock);
 }
 
 static struct g *
 gohome_m(struct g *gp)
 {
-	struct homewait *w = gp->param;
-	struct m *mp = getg()->m, *home;
-	runtime_casgstatus(gp, Grunning, Gwaiting);
+	struct m *mp = getg()->m;
+	runtime_casgstatus(gp, Grunning, Grunnable);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
-	runtime_timerstart(&w->t, runtime_nanotime() + w->wait, 0);
-	runtime_lock(&sched.lock);
-	for (home = sched.allm; home != NULL && (uint64_t)home->id != w->id;)
-		home = home->alllink;
-	bool listed = home != NULL && atomic_cas(&w->state, PREP, WAIT);
-	if (!listed) {
-		// It has ended, or the time is up before it began. homelate has readied nobody.
-		w->gone = home == NULL;
-		atomic_store(&w->state, TAKEN);
-		runtime_unlock(&sched.lock);
-		runtime_casgstatus(gp, Gwaiting, Grunnable);
+	if (!runtime_homeput(gp))
 		runtime_runqput(mp->p, gp, true);
-		return runtime_schedule();
-	}
-	w->next = homes;
-	homes = w;
-	w->listed = true;
-	atomic_storerlx(&home->nhome, home->nhome + 1);
-	struct p *pp = NULL;
-	bool idle = !atomic_loadrlx(&sched.gcwaiting) && takeidle(home);
-	if (idle)
-		pp = runtime_pidleget();
-	bool polling = atomic_loadrlx(&sched.lastpoll) == 0;
-	runtime_unlock(&sched.lock);
-	// From here gp may run, and w be gone.
-	if (!idle) {
-		if (polling)
-			runtime_netpollbreak(); // it may be the one that sleeps there
-		return runtime_schedule();
-	}
-	bool ours = pp == NULL;
-	if (ours)
-		pp = runtime_releasep();
-	home->nextp = pp;
-	runtime_notewakeup(&home->park);
-	if (ours)
-		runtime_stopm();
 	return runtime_schedule();
 }
 
-// stuck is whether the m with this id sleeps in the kernel with a goroutine, or waits for the turn of one that is
-// bound to it: others do not get it then. One that is only not let run by the kernel is not stuck. A guess.
-NOSANITIZE static bool
-stuck(uint64_t id)
+// gohome goes on on home, if it is to be had. A goroutine's function, with its p.
+void
+runtime_gohome(struct m *home)
 {
-	uint64_t tid = 0;
-	bool bound = false, inside = false;
+	struct g *gp = getg();
+	if (gp->m == home || gp->lockedm != NULL || gp->homelost)
+		return;
+	gp->home = home;
+	runtime_mcall(gohome_m);
+	gp->home = NULL;
+}
+
+// ---- sysmon's ----
+
+// stuck is whether mp sleeps in the kernel with a goroutine, or waits for the turn of one that is bound to it:
+// others do not get it then. One that is only not let run by the kernel is not stuck. A guess.
+NOSANITIZE static bool
+stuck(struct m *mp)
+{
 	runtime_lock(&sched.lock);
-	for (struct m *mp = sched.allm; mp != NULL; mp = mp->alllink) {
-		if ((uint64_t)mp->id != id)
-			continue;
-		tid = atomic_loadrlx(&mp->procid);
-		bound = atomic_loadrlx(&mp->lockedg) != NULL;
-		inside = atomic_loadrlx(&mp->curg) != NULL && atomic_loadrlx(&mp->p) == NULL;
-	}
+	uint64_t tid = atomic_loadrlx(&mp->procid);
+	bool bound = atomic_loadrlx(&mp->lockedg) != NULL;
+	bool inside = atomic_loadrlx(&mp->curg) != NULL && atomic_loadrlx(&mp->p) == NULL;
 	runtime_unlock(&sched.lock);
 	struct blockedcall call;
 	return bound || (inside && runtime_threadblocked(tid, &call));
 }
 
-// gohome returns on the m with this id, if it is to be had. A goroutine's function, with its p.
-void
-runtime_gohome(uint64_t id)
+// nexthome is the next m of allm behind mp (NULL: from the start) that has goroutines at home.
+static struct m *
+nexthome(struct m *mp)
 {
-	struct g *gp = getg();
-	for (int i = 0, n = 0; i < HOMETRIES && (uint64_t)gp->m->id != id && gp->lockedm == NULL; i++) {
-		if (i > 0 && stuck(id) && ++n == STUCKTRIES)
-			return;
-		struct homewait w = {.gp = gp, .id = id, .state = PREP, .wait = i == 0 ? FIRSTWAIT : HOMEWAIT};
-		w.t.fire = homelate;
-		w.t.arg = &w;
-		gp->param = &w;
-		gp->waitreason = waitReasonThread;
-		gp->waitsince = 0;
-		runtime_mcall(gohome_m);
-		runtime_timerstop(&w.t);
-		runtime_lock(&sched.lock);
-		unlist(&w);
-		runtime_unlock(&sched.lock);
-		if (w.gone)
-			return;
+	runtime_lock(&sched.lock);
+	mp = mp == NULL ? sched.allm : mp->alllink;
+	while (mp != NULL && atomic_loadrlx(&mp->nhome) == 0)
+		mp = mp->alllink;
+	runtime_unlock(&sched.lock);
+	return mp;
+}
+
+// lookhome looks at the queue of mp. True: it is to be given up.
+static bool
+lookhome(struct m *mp, int64_t now)
+{
+	struct homequeue *h = &mp->home;
+	runtime_lock(&h->lock);
+	bool first = h->looks == 0, due = !first && now - h->looked >= HOMEWAIT;
+	if (first || due) {
+		h->looks++;
+		h->looked = now;
 	}
+	bool enough = h->looks > HOMELOOKS;
+	runtime_unlock(&h->lock);
+	if (first)
+		h->stuck = 0;
+	if (!due)
+		return false;
+	h->stuck = stuck(mp) ? h->stuck + 1 : 0;
+	return h->stuck >= STUCKLOOKS || enough;
+}
+
+// homecheck lets those go on elsewhere whose home is not to be had. *next becomes the time of the next look, if that
+// is earlier.
+bool
+runtime_homecheck(int64_t now, int64_t *next)
+{
+	bool did = false;
+	if (atomic_loadrlx(&sched.nhomes) == 0)
+		return false;
+	if (*next > now + HOMEWAIT)
+		*next = now + HOMEWAIT;
+	for (struct m *mp = NULL; (mp = nexthome(mp)) != NULL;) {
+		struct gqueue q;
+		if (!lookhome(mp, now))
+			continue;
+		int32_t n = emptyhome(mp, &q, false);
+		if (n == 0)
+			continue;
+		did = true;
+		// The ms that are started must not find that nobody else runs (checkdead).
+		runtime_incidlelocked(-1);
+		runtime_lock(&sched.lock);
+		runtime_globrunqputbatch(&q, n);
+		runtime_unlock(&sched.lock);
+		for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
+			runtime_startm(NULL, false);
+		runtime_incidlelocked(1);
+	}
+	return did;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// netpoll.c: pollDesc, the portable half of the poller: who waits for which descriptor, and until when.
+// netpoll.c: pollDesc, the portable half of the poller: who waits for which descriptor, and until when; and who polls.
 //
 // The kernel's half (os/linux/netpoll_epoll.c) tells readiness by edges: an event when a descriptor
 // becomes ready, none while it stays so. So whoever wants to read tries first, and waits only after the
@@ -453,4 +453,135 @@ runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode)
 		n++;
 	}
 	return n;
+}
+
+// ---- what the scheduler calls ----
+
+// injectglist puts goroutines that netpoll has found onto queues, and wakes ps for them.
+void
+runtime_injectglist(struct gqueue *q, int32_t n)
+{
+	if (n == 0)
+		return;
+	struct m *mp = getg()->m;
+	if (mp->p != NULL) {
+		bool any = false;
+		for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
+			runtime_casgstatus(gp, Gwaiting, Grunnable);
+			if (gp->home != NULL && !(sched.solo && gp->home == mp) && runtime_homeput(gp))
+				continue;
+			runtime_runqput(mp->p, gp, false);
+			any = true;
+		}
+		if (any)
+			runtime_wakeafterput();
+		return;
+	}
+	struct gqueue rest = {NULL, NULL};
+	n = 0;
+	for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
+		runtime_casgstatus(gp, Gwaiting, Grunnable); // without a p, scanners are not kept away
+		if (gp->home != NULL && runtime_homeput(gp))
+			continue;
+		gqueueput(&rest, gp);
+		n++;
+	}
+	if (n > 0) {
+		runtime_lock(&sched.lock);
+		runtime_globrunqputbatch(&rest, n);
+		runtime_unlock(&sched.lock);
+	}
+	mp->routed = false;
+	runtime_starthomes();
+	for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
+		runtime_startm(NULL, false);
+}
+
+// takefirst takes a goroutine off q, which holds n, for the current m to run at once, and leaves the others to
+// injectglist. NULL: they are all at home elsewhere.
+static struct g *
+takefirst(struct gqueue *q, int32_t n)
+{
+	struct g *gp = q->head;
+	if (gp->home != NULL && gp->home != getg()->m) {
+		runtime_injectglist(q, n);
+		return NULL;
+	}
+	gqueueget(q);
+	runtime_injectglist(q, n - 1);
+	runtime_casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
+// netpollturn looks whether descriptors are ready, without waiting. True: some are, and *gpp is as takefirst has it.
+bool
+runtime_netpollturn(struct g **gpp)
+{
+	struct gqueue q = {NULL, NULL};
+	int32_t n = runtime_netpoll(0, &q);
+	if (n > 0)
+		*gpp = takefirst(&q, n);
+	return n > 0;
+}
+
+// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, or notbefore if that is later,
+// unless there is nothing to wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run
+// or NULL.
+bool
+runtime_sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp)
+{
+	struct m *mp = getg()->m;
+	*gpp = NULL;
+	if ((until == INT64_MAX && atomic_load(&sched.npollwait) == 0) || atomic_loadrlx(&sched.stopping))
+		return false;
+	runtime_netpollinit(); // a child of fork may have none yet
+	// Exchange: one at a time, and a full fence for the Dekker in timer.c.
+	if (atomic_loadrlx(&sched.lastpoll) == 0 || atomic_xchg(&sched.lastpoll, 0) == 0) {
+		int64_t other = atomic_load(&sched.polluntil);
+		if (until != INT64_MAX && (other == 0 || other > until))
+			runtime_netpollbreak(); // it will take ours into account
+		return false;
+	}
+	struct gqueue q = {NULL, NULL};
+	int64_t delay = -1;
+	atomic_store(&sched.polluntil, until == INT64_MAX ? 0 : until);
+	int64_t next = runtime_timersnext(); // Dekker: set before polluntil could be seen
+	if (next < until)
+		until = next;
+	if (until < notbefore)
+		until = notbefore;
+	if (until != INT64_MAX) {
+		delay = until - runtime_nanotime();
+		if (delay < 0)
+			delay = 0;
+	}
+	// Dekker with homeput: poller, then nhome.
+	atomic_store(&sched.poller, mp);
+	if (atomic_load(&mp->nhome) != 0)
+		delay = 0;
+	int32_t n = runtime_netpoll(delay, &q);
+	atomic_store(&sched.poller, NULL);
+	atomic_store(&sched.polluntil, 0);
+	int64_t now = runtime_nanotime();
+	atomic_store(&sched.lastpoll, now);
+	runtime_lock(&sched.lock);
+	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
+	runtime_unlock(&sched.lock);
+	if (pp == NULL) {
+		// All have an m. They come by the network and the timers when they have nothing else.
+		runtime_injectglist(&q, n);
+		return false;
+	}
+	runtime_acquirep(pp);
+	// sysmon, which slept, may be long in coming: a server that sleeps often would read the clock at each park.
+	atomic_storerlx(&sched.coarsenow, now);
+	if (wasspinning) {
+		mp->spinning = true;
+		atomic_xadd(&sched.nmspinning, 1);
+	}
+	if (n > 0) {
+		*inherittime = false;
+		*gpp = takefirst(&q, n);
+	}
+	return true;
 }

@@ -236,6 +236,23 @@ unwatch(struct posixwait *w)
 	runtime_unlock(&f->lock);
 }
 
+// homed has the current goroutine, which is about to park, come back to the thread that it is on.
+static struct g *
+homed(void)
+{
+	struct g *gp = getg();
+	gp->home = gp->lockedm == NULL && !gp->homelost ? gp->m : NULL;
+	return gp;
+}
+
+static void
+posixsleep(int64_t deadline)
+{
+	struct g *gp = homed();
+	rt0_sleep_until(deadline);
+	gp->home = NULL;
+}
+
 static int
 posixwait(struct posixwait *w, int n, int64_t deadline)
 {
@@ -255,7 +272,9 @@ posixwait(struct posixwait *w, int n, int64_t deadline)
 			c.t.arg = &c;
 			runtime_timerstart(&c.t, deadline, 0);
 		}
+		struct g *gp = homed();
 		runtime_gopark(waitcommit, &c, waitReasonIOWait);
+		gp->home = NULL;
 		if (deadline != INT64_MAX)
 			runtime_timerstop(&c.t);
 	}
@@ -265,7 +284,7 @@ posixwait(struct posixwait *w, int n, int64_t deadline)
 		closed |= w[i].closed;
 	}
 	if (err == -EAGAIN) { // somebody is closing it
-		rt0_sleep(100 * 1000);
+		posixsleep(runtime_nanotime() + 100 * 1000);
 		return 0;
 	}
 	if (err == -EBADF) // the system call says so better
@@ -397,13 +416,23 @@ posixcontext(void)
 static uint64_t
 posixthread(void)
 {
-	return (uint64_t)getg()->m->id;
+	struct g *gp = getg();
+	gp->homelost = false;
+	return (uint64_t)(uintptr_t)gp->m;
+}
+
+static void
+posixhome(uint64_t thread)
+{
+	runtime_gohome((struct m *)(uintptr_t)thread);
 }
 
 static void
 posixsemacquire(uint32_t *sema)
 {
+	struct g *gp = homed();
 	runtime_semacquire(sema, false, waitReasonSemacquire);
+	gp->home = NULL;
 }
 
 static void
@@ -430,8 +459,8 @@ const struct posixops runtime_posixops = {
 	.closing = posixclosing,
 	.closed = posixclosed,
 	.thread = posixthread,
-	.home = runtime_gohome,
-	.sleep = rt0_sleep_until,
+	.home = posixhome,
+	.sleep = posixsleep,
 	.nanotime = rt0_nanotime,
 	.semacquire = posixsemacquire,
 	.semrelease = posixsemrelease,

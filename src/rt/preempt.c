@@ -208,7 +208,7 @@ static struct m *
 handto(struct p *pp)
 {
 	HELD(&sched.lock);
-	bool fresh = !runtime_runqempty(pp) || sched.runqsize > sched.nbound || timerdue(pp);
+	bool fresh = !runtime_runqempty(pp) || sched.runqsize > sched.nbound || sched.nhomem > 0 || timerdue(pp);
 	if (fresh && sched.midle == NULL)
 		atomic_storerlx(&sched.needspare, 1);
 	if (sched.nbound > 0) {

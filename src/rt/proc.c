@@ -146,52 +146,6 @@ resetspinning(struct m *mp)
 	runtime_wakep();
 }
 
-// injectglist puts goroutines that netpoll has found onto queues, and wakes ps for them.
-void
-runtime_injectglist(struct gqueue *q, int32_t n)
-{
-	if (n == 0)
-		return;
-	struct m *mp = getg()->m;
-	if (mp->p != NULL) {
-		for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
-			casgstatus(gp, Gwaiting, Grunnable);
-			runtime_runqput(mp->p, gp, false);
-		}
-		runtime_wakeafterput();
-		return;
-	}
-	for (struct g *gp = q->head; gp != NULL; gp = gp->schedlink)
-		casgstatusslow(gp, Gwaiting, Grunnable); // without a p, scanners are not kept away
-	runtime_lock(&sched.lock);
-	runtime_globrunqputbatch(q, n);
-	runtime_unlock(&sched.lock);
-	for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
-		runtime_startm(NULL, false);
-}
-
-// runfirst returns the first of the n goroutines that netpoll has found, to be run, and leaves the others to
-// injectglist. With a p.
-static struct g *
-runfirst(struct gqueue *q, int32_t n)
-{
-	struct g *gp = gqueueget(q);
-	if (gp == NULL)
-		return NULL;
-	runtime_injectglist(q, n - 1);
-	casgstatus(gp, Gwaiting, Grunnable);
-	return gp;
-}
-
-// netpollturn looks whether descriptors are ready, without waiting, and returns a goroutine to run.
-static struct g *
-netpollturn(void)
-{
-	struct gqueue q = {NULL, NULL};
-	int32_t n = runtime_netpoll(0, &q);
-	return runfirst(&q, n);
-}
-
 // stealwork tries every p, from a random one on, four times; runnext only in the last round, and the timers.
 static struct g *
 stealwork(struct p *pp)
@@ -231,64 +185,42 @@ globalturn(struct p *pp)
 	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
 }
 
-// Where timers are due all the time, a sleep in the kernel between two of them costs as much as a hundred switches. An
-// m that has fired DENSE of them since it woke sleeps for at least DENSENS.
-enum { DENSE = 16 };
-static const int64_t DENSENS = MS / 4;
-
-// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, or notbefore if that is later,
-// unless there is nothing to wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run
-// or NULL.
+// hometurn: the first m of homem gets the p when all has run that was to run here when we first saw homem. What has
+// come since waits, so that those who are ready again and again do not keep the p.
 static bool
-sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp)
+hometurn(struct p *pp, struct m *mp)
 {
-	struct m *mp = getg()->m;
-	*gpp = NULL;
-	if ((until == INT64_MAX && atomic_load(&sched.npollwait) == 0) || atomic_loadrlx(&sched.stopping))
-		return false;
-	runtime_netpollinit(); // a child of fork may have none yet
-	// Exchange: one at a time, and a full fence for the Dekker in timer.c.
-	if (atomic_loadrlx(&sched.lastpoll) == 0 || atomic_xchg(&sched.lastpoll, 0) == 0) {
-		int64_t other = atomic_load(&sched.polluntil);
-		if (until != INT64_MAX && (other == 0 || other > until))
-			runtime_netpollbreak(); // it will take ours into account
+	if (likely(atomic_loadrlx(&sched.nhomem) == 0)) {
+		pp->homewaits = false;
 		return false;
 	}
-	struct gqueue q = {NULL, NULL};
-	int64_t delay = -1;
-	atomic_store(&sched.polluntil, until == INT64_MAX ? 0 : until);
-	int64_t next = runtime_timersnext(); // Dekker: set before polluntil could be seen
-	if (next < until)
-		until = next;
-	if (until < notbefore)
-		until = notbefore;
-	if (until != INT64_MAX) {
-		delay = until - runtime_nanotime();
-		if (delay < 0)
-			delay = 0;
+	if (!pp->homewaits) {
+		pp->homewaits = true;
+		pp->homedue = pp->nswitch + runtime_runqlen(pp) + (uint32_t)atomic_loadrlx(&mp->nhome);
 	}
-	int32_t n = runtime_netpoll(delay, &q);
-	atomic_store(&sched.polluntil, 0);
-	int64_t now = runtime_nanotime();
-	atomic_store(&sched.lastpoll, now);
-	runtime_lock(&sched.lock);
-	struct p *pp = atomic_loadrlx(&sched.gcwaiting) ? NULL : runtime_pidleget();
-	runtime_unlock(&sched.lock);
-	if (pp == NULL) {
-		// All have an m. They come by the network and the timers when they have nothing else.
-		runtime_injectglist(&q, n);
-		return false;
+	return pp->nswitch >= pp->homedue;
+}
+
+// workleft is the second look of the spinning-to-idle dance: is there anything that a spinning m would find?
+bool
+runtime_workleft(void)
+{
+	bool lazy = false;
+	if (atomic_loadrlx(&sched.runqsize) > 0)
+		return true;
+	// Without a p the world may be resized meanwhile: allp only grows, its ps stay.
+	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+		struct p *p2 = runtime_pat(i);
+		if (runtime_runqempty(p2))
+			continue;
+		// Its runnext alone is left to the runnext-only dance.
+		if (runtime_runqlen(p2) != 1 || atomic_loadrlx(&p2->runnext) == NULL)
+			return true;
+		lazy = true;
 	}
-	runtime_acquirep(pp);
-	// sysmon, which slept, may be long in coming: a server that sleeps often would read the clock at each park.
-	atomic_storerlx(&sched.coarsenow, now);
-	if (wasspinning) {
-		mp->spinning = true;
-		atomic_xadd(&sched.nmspinning, 1);
-	}
-	*gpp = runfirst(&q, n);
-	*inherittime = false;
-	return true;
+	if (lazy)
+		lazywake();
+	return false;
 }
 
 // findrunnable finds a goroutine to run, and sleeps until there is one. On g0, with a p; the p may
@@ -306,14 +238,22 @@ top:;
 		goto top;
 	}
 	struct g *gp;
-	if (unlikely(atomic_loadrlx(&mp->nhome) != 0) && (gp = runtime_takehome(mp)) != NULL)
+	if (hometurn(pp, mp)) {
+		runtime_starthomes();
+		pp->homewaits = false;
+		if (runtime_handhome())
+			goto top;
+	}
+	bool turn = globalturn(pp);
+	// Those at home here go before those on the p's queues, which others may steal; not always.
+	if (atomic_loadrlx(&mp->nhome) != 0 && !turn && pp->schedtick % 8 != 7 && (gp = runtime_takehome(mp)) != NULL)
 		return gp;
 	int64_t until = runtime_timernext(pp);
 	if (until != INT64_MAX)
 		until = runtime_checktimers(pp, runtime_nanotime());
 	// Once in a while the global queue first: two goroutines that ready each other for ever on
 	// the local one must not starve it.
-	if (globalturn(pp)) {
+	if (turn) {
 		if (atomic_loadrlx(&pp->oldest) != 0)
 			atomic_storerlx(&pp->oldest, 2); // the deque's turn: runqget
 		runtime_lock(&sched.lock);
@@ -325,6 +265,8 @@ top:;
 	gp = runtime_runqget(pp, inherittime);
 	if (gp != NULL)
 		return gp;
+	if (atomic_loadrlx(&mp->nhome) != 0 && (gp = runtime_takehome(mp)) != NULL)
+		return gp;
 	if (atomic_loadrlx(&sched.runqsize) > 0) {
 		runtime_lock(&sched.lock);
 		gp = runtime_globrunqget(pp, 0);
@@ -332,11 +274,15 @@ top:;
 		if (gp != NULL)
 			return gp;
 	}
+	if (atomic_loadrlx(&sched.nhomem) > 0 && runtime_handhome())
+		goto top;
 	// The network. Who is alone comes by netpoll below just as well, and need not ask twice.
 	if (!sched.solo && atomic_loadrlx(&sched.npollwait) > 0 && atomic_loadrlx(&sched.lastpoll) != 0) {
-		gp = netpollturn();
-		if (gp != NULL)
-			return gp;
+		if (runtime_netpollturn(&gp)) {
+			if (gp != NULL)
+				return gp;
+			goto top;
+		}
 	}
 	// Steal. At most half as many spinners as busy ps: more would only burn the processor.
 	if (!sched.solo) {
@@ -362,6 +308,10 @@ top:;
 		runtime_unlock(&sched.lock);
 		return gp;
 	}
+	if (sched.nhomem > 0) {
+		runtime_unlock(&sched.lock);
+		goto top;
+	}
 	if (!mp->spinning && atomic_loadrlx(&sched.needspinning) == 1) {
 		// A wakep was lost to a full house of spinners on their way out: look once more.
 		atomic_storerlx(&sched.needspinning, 0);
@@ -370,8 +320,7 @@ top:;
 		runtime_unlock(&sched.lock);
 		goto top;
 	}
-	int64_t notbefore = pp->nfired >= DENSE ? pp->firedat + DENSENS : 0;
-	pp->nfired = 0;
+	int64_t notbefore = runtime_timersrest(pp);
 	if (runtime_releasep() != pp)
 		runtime_throw("findrunnable: wrong p");
 	runtime_pidleput(pp);
@@ -382,19 +331,7 @@ top:;
 		mp->spinning = false;
 		if (atomic_xadd(&sched.nmspinning, -1) < 0)
 			runtime_throw("findrunnable: negative nmspinning");
-		bool found = atomic_loadrlx(&sched.runqsize) > 0, lazy = false;
-		// Without a p the world may be resized meanwhile: allp only grows, its ps stay.
-		for (int32_t i = 0; !found && i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-			struct p *p2 = runtime_pat(i);
-			if (runtime_runqempty(p2))
-				continue;
-			// Its runnext alone is left to the runnext-only dance.
-			lazy = runtime_runqlen(p2) == 1 && atomic_loadrlx(&p2->runnext) != NULL;
-			found = !lazy;
-		}
-		if (lazy)
-			lazywake();
-		if (found) {
+		if (runtime_workleft()) {
 			runtime_lock(&sched.lock);
 			struct p *p2 = runtime_pidleget();
 			if (p2 != NULL) {
@@ -414,7 +351,7 @@ top:;
 		if (next < until)
 			until = next;
 	}
-	if (!sleepnetpoll(until, notbefore, wasspinning, inherittime, &gp))
+	if (!runtime_sleepnetpoll(until, notbefore, wasspinning, inherittime, &gp))
 		runtime_stopm();
 	else if (gp != NULL)
 		return gp;
@@ -439,12 +376,19 @@ runtime_schedule(void)
 		struct g *gp = NULL;
 		if (unlikely(--pp->timerticks < 0))
 			runtime_looktimers(pp);
-		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)atomic_loadrlx(&mp->nhome)) == 0 && !globalturn(pp)))
+		int32_t homes = atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem);
+		if (likely((atomic_loadrlx(&sched.gcwaiting) | (uint32_t)homes) == 0 && !globalturn(pp)))
 			gp = runtime_runqget(pp, &inherittime);
 		if (unlikely(gp == NULL))
 			gp = findrunnable(&inherittime);
+		if (unlikely(gp->home != NULL) && gp->home != mp && runtime_homeput(gp))
+			continue;
 		if (unlikely(mp->spinning))
 			resetspinning(mp);
+		if (unlikely(mp->routed)) {
+			mp->routed = false;
+			runtime_starthomes();
+		}
 		if (unlikely(gp->lockedm != NULL)) {
 			// Its thread runs it; ours gives it the p and comes back with another.
 			runtime_startlockedm(gp);
@@ -464,7 +408,7 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
+	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif
@@ -482,7 +426,7 @@ pickdirect(struct m *mp, struct g *gp)
 	struct g *next = runqget(pp, &inherittime);
 	if (next == NULL)
 		return NULL;
-	if (unlikely(next->lockedm != NULL)) {
+	if (unlikely(next->lockedm != NULL || (next->home != NULL && next->home != mp))) {
 		runtime_runqput(pp, next, inherittime);
 		return NULL;
 	}
@@ -633,7 +577,7 @@ rt0_gosched(void)
 			atomic_storerlx(&gp->stackguard0, gp->stack.lo); // asked to give way: to nobody
 			return;
 		}
-		if (likely(next->lockedm == NULL && t - h < NRUNQ)) {
+		if (likely(next->lockedm == NULL && (next->home == NULL || next->home == mp) && t - h < NRUNQ)) {
 			casgstatus(gp, Grunning, Grunnable);
 			gp->m = NULL;
 			atomic_storerlx(&pp->runq[t % NRUNQ], gp);

@@ -71,7 +71,8 @@ runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 	if (mp != NULL) {
 		runtime_osfreem(mp);
 		struct g *g0 = mp->g0, *gsignal = mp->gsignal;
-		runtime_memclr(mp, sizeof *mp);
+		runtime_memclr(mp, offsetof(struct m, home));
+		runtime_homeopen(mp);
 		runtime_memclr(g0, sizeof *g0);
 		mp->g0 = g0;
 		mp->gsignal = gsignal;
@@ -199,20 +200,35 @@ static void
 mput(struct m *mp)
 {
 	HELD(&sched.lock);
+	mp->idle = true;
 	mp->schedlink = sched.midle;
+	mp->idleprev = NULL;
+	if (sched.midle != NULL)
+		sched.midle->idleprev = mp;
 	sched.midle = mp;
 	sched.nmidle++;
+	if (atomic_loadrlx(&mp->nhome) != 0) // home.c: stopm
+		runtime_homelist(mp);
 	runtime_checkdead();
 }
 
+// mget takes an idle m, first of all one that has something to run which nobody else can.
 struct m *
 runtime_mget(void)
 {
 	HELD(&sched.lock);
-	struct m *mp = sched.midle;
+	struct m *mp = runtime_homeunlist();
+	if (mp == NULL)
+		mp = sched.midle;
 	if (mp != NULL) {
-		sched.midle = mp->schedlink;
-		mp->schedlink = NULL;
+		if (mp->idleprev != NULL)
+			mp->idleprev->schedlink = mp->schedlink;
+		else
+			sched.midle = mp->schedlink;
+		if (mp->schedlink != NULL)
+			mp->schedlink->idleprev = mp->idleprev;
+		mp->schedlink = mp->idleprev = NULL;
+		mp->idle = false;
 		sched.nmidle--;
 	}
 	return mp;
@@ -229,6 +245,7 @@ munlink(struct m *mp)
 			break;
 		}
 	}
+	runtime_homeclose(mp);
 	atomic_storerlx(&mp->freewait, 1);
 	if (mp != &runtime_m0) {
 		mp->schedlink = sched.freem;
@@ -314,7 +331,42 @@ runtime_stopm(void)
 	runtime_lock(&sched.lock);
 	mput(mp);
 	runtime_unlock(&sched.lock);
+	runtime_starthomes(); // ourselves, perhaps
 	mpark(mp);
+}
+
+// handhome gives the p of the current m to the first m of homem, and sleeps until there is another. False: there is
+// none. On g0.
+bool
+runtime_handhome(void)
+{
+	ON_G0();
+	struct m *mp = getg()->m, *home = NULL;
+	runtime_lock(&sched.lock);
+	if (sched.homem != NULL && !atomic_loadrlx(&sched.gcwaiting))
+		home = runtime_mget();
+	if (home == NULL) {
+		runtime_unlock(&sched.lock);
+		return false;
+	}
+	sched.nwake++;
+	home->nextp = runtime_releasep();
+	bool spun = mp->spinning;
+	if (spun) {
+		mp->spinning = false;
+		if (atomic_xadd(&sched.nmspinning, -1) < 0)
+			runtime_throw("handhome: negative nmspinning");
+	}
+	atomic_fence(); // home.c: stopm
+	mput(mp);
+	runtime_unlock(&sched.lock);
+	runtime_notewakeup(&home->park);
+	runtime_starthomes();
+	// Spinning-to-idle dance: the other m need not look before it runs what it has.
+	if (spun && runtime_workleft())
+		runtime_wakep();
+	mpark(mp);
+	return true;
 }
 
 // startm makes some m, a new one if all are busy, run pp (NULL: an idle one, if there is one).
@@ -408,7 +460,7 @@ runtime_unwatched(int64_t when)
 void
 runtime_handoffp(struct p *pp)
 {
-	if (!runtime_runqempty(pp) || atomic_loadrlx(&sched.runqsize) != 0) {
+	if (!runtime_runqempty(pp) || atomic_loadrlx(&sched.runqsize) != 0 || atomic_loadrlx(&sched.nhomem) != 0) {
 		runtime_startm(pp, false);
 		return;
 	}
@@ -429,7 +481,7 @@ runtime_handoffp(struct p *pp)
 		runtime_unlock(&sched.lock);
 		return;
 	}
-	if (sched.runqsize != 0 || runtime_unwatched(when)) {
+	if (sched.runqsize != 0 || sched.nhomem != 0 || runtime_unwatched(when)) {
 		runtime_unlock(&sched.lock);
 		runtime_startm(pp, false);
 		return;

@@ -50,7 +50,7 @@ runtime_acquirep(struct p *pp)
 		runtime_print("runtime: acquirep: p%d has m=%p status=%u\n", pp->id, (void *)pp->m, pp->status);
 		runtime_throw("acquirep: invalid p state");
 	}
-	mp->p = pp;
+	atomic_storerlx(&mp->p, pp); // read by homeput
 	atomic_storerlx(&pp->m, mp);
 	atomic_storerel(&pp->status, Prunning);
 }
@@ -64,7 +64,7 @@ runtime_releasep(void)
 		runtime_throw("releasep: invalid arg");
 	if (pp->m != mp || atomic_loadrlx(&pp->status) != Prunning)
 		runtime_throw("releasep: invalid p state");
-	mp->p = NULL;
+	atomic_storerlx(&mp->p, NULL); // read by homeput
 	atomic_storerlx(&pp->m, NULL);
 	atomic_storerel(&pp->status, Pidle);
 	return pp;
@@ -181,7 +181,7 @@ runtime_reentersyscall(uintptr_t pc, uintptr_t sp, uintptr_t bp)
 	}
 	mp->oldp = pp;
 	atomic_storerlx(&pp->m, NULL);
-	mp->p = NULL;
+	atomic_storerlx(&mp->p, NULL); // read by homeput
 	// Release: all of the above before anybody can take pp. Sequentially consistent, as a Dekker pair
 	// with stopTheWorld: it sets gcwaiting, then looks for Psyscall; we the other way round.
 	atomic_store(&pp->status, Psyscall);
@@ -393,6 +393,7 @@ startTheWorldWithSema(int32_t n)
 	}
 	// There may be more work than ps with local work: one m looks.
 	runtime_wakep();
+	runtime_starthomes();
 }
 
 static void

@@ -17,20 +17,7 @@ goroot=${GOROOT119:-/usr/lib/go-1.19} src=/usr/share/go-1.19/src/cmd/asm/interna
 export LC_ALL=C
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
-ok=0 bad=0 skipped=0
-count() {
-	local name=$1 out
-	shift
-	if out=$("$@" 2>&1); then
-		ok=$((ok + 1))
-		echo "ok $((ok + bad)) - $name${out:+ # ${out##*$'\n'}}"
-	else
-		bad=$((bad + 1))
-		echo "not ok $((ok + bad)) - $name"
-		printf '%s\n' "$out" | head -n 20 | sed 's/^/    /'
-	fi
-}
-fails() { ! "$@"; }
+. tests/count.sh
 
 # forms: `MNEMONIC COUNT SUM` of the bytes of the examples of each mnemonic.
 forms() {
@@ -394,7 +381,7 @@ if [ -x "$goroot/bin/go" ] && [ -d "$src" ]; then
 	count asm/go_library_made golibrary_make
 	count asm/go_library golibrary
 else
-	skipped=7
+	skip=7
 	echo '# skipped: golang-1.19 (Debian: golang-1.19-src, golang-1.19-go) is not installed'
 fi
 count asm/errors malformed
@@ -417,7 +404,4 @@ count asm/bytecount bytecount
 for kind in functions declarations onefunction line name comment type types macros includes data; do
 	count asm/big_$kind big $kind
 done
-printf '%d passed, %d failed' $ok $bad
-((skipped > 0)) && printf ', %d skipped' $skipped
-echo
-((bad == 0))
+finish

@@ -1,6 +1,6 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
-#   check: T=substring picks tests, J=jobs   torture, fuzz: S=seconds   install: PREFIX, DESTDIR, LIBDIR
+#   check: T=substring picks tests, J=jobs   torture, fuzz: S=seconds   bench: T=names   install: PREFIX, DESTDIR, LIBDIR
 # The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
 # There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.

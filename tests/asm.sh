@@ -218,10 +218,11 @@ names() {
 	grep -q '^void pkg_f(void);' "$d/names.h" || return 1
 	# The name of a file is text, whatever it is. That of a function must be a symbol in assembly.
 	cp "$d/names.s" "$d/\"\\n.s" && "$rt0" asm -H "$d/names.h" -o "$d/names.o" "$d/\"\\n.s" || return 1
-	printf '#define m 1\n// func g(a int)\nTEXT ·g(SB), 4, $0\n\tRET\n// func m()\nTEXT ·m(SB), 4, $0\n\tRET\n' >"$d/names.s"
+	printf '#define m 1\n// func g(a int)\nTEXT ·g(SB), 4, $0\n\tRET\n// func m()\nTEXT ·m(SB), 4, $0\n\tRET\n// func double(a, b int, 1 bool, this, a string) (x, x int)\nTEXT ·double(SB), 4, $0\n\tRET\n' >"$d/names.s"
 	got=$("$rt0" asm -H "$d/none.h" -o "$d/none.o" "$d/names.s" 2>&1) && return 1
-	[[ $got == *names.s:2:\ g\ *"a register"*names.s:5:\ m\ *"a macro"* && ! -e $d/none.h && ! -e $d/none.o ]] || { echo "$got"; return 1; }
-	"$rt0" asm -p pkg -H "$d/names.h" -o "$d/names.o" "$d/names.s"
+	[[ $got == *names.s:2:\ g\ *"a register"*names.s:5:\ m\ *"a macro"*names.s:8:\ double\ * && ! -e $d/none.h && ! -e $d/none.o ]] || { echo "$got"; return 1; }
+	"$rt0" asm -p pkg -H "$d/names.h" -o "$d/names.o" "$d/names.s" && gcc -Wall -Wextra -Werror -xc -c -include "$d/names.h" -o "$d/x.o" - </dev/null &&
+		g++ -Wall -Wextra -Werror -xc++ -c -include "$d/names.h" -o "$d/x.o" - </dev/null
 }
 calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
 # Functions that check the stack, on goroutines that are asked to give way.

@@ -210,29 +210,44 @@ list(struct param *p, int *np)
 	}
 }
 
-// cname makes a name that C and C++ can have.
+// cword: s is a name in C and in C++.
+static bool
+cword(const char *s)
+{
+	static const char *const words[] = {"_", "alignas", "alignof", "and", "and_eq", "asm",
+	    "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
+	    "concept", "const", "constexpr", "continue", "decltype", "default", "delete", "do",
+	    "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
+	    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new",
+	    "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private",
+	    "protected", "public", "register", "requires", "restrict", "return", "short", "signed",
+	    "sizeof", "static", "static_assert", "struct", "switch", "template", "this", "throw",
+	    "true", "try", "typedef", "typeid", "typename", "typeof", "union", "unsigned", "using",
+	    "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq"};
+	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
+		if (strcmp(s, words[k]) == 0)
+			return false;
+	return !isdigit((unsigned char)s[0]) && !strchr(s, '.');
+}
+
+// cname makes a name of p[i] that C can have, and none of those before it.
 static void
 cname(struct param *p, int i)
 {
-	static const char *const words[] = {"_", "auto", "bool", "case", "char", "class", "const",
-	    "default", "delete", "do", "double", "else", "enum", "extern", "float", "for", "goto",
-	    "if", "inline", "int", "long", "new", "operator", "private", "public", "register",
-	    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
-	    "throw", "try", "typedef", "union", "unsigned", "using", "void", "while"};
-	bool bad = false;
-	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-		bad |= strcmp(p->name, words[k]) == 0;
-	for (const char *s = p->name; *s; s++)
-		bad |= (unsigned char)*s >= 0x80 || *s == '.';
+	bool bad = !cword(p[i].name);
+	for (const char *s = p[i].name; *s; s++)
+		bad |= (unsigned char)*s >= 0x80;
+	for (int k = 0; k < i; k++)
+		bad |= strcmp(p[k].name, p[i].name) == 0;
 	if (bad)
-		snprintf(p->name, sizeof p->name, "a%d_", i);
+		snprintf(p[i].name, sizeof p[i].name, "a%d_", i);
 }
 
 static int
 place(struct param *p, int n, int off)
 {
 	for (int i = 0; i < n; i++) {
-		cname(&p[i], i);
+		cname(p, i);
 		off = (off + p[i].type->align - 1) / p[i].type->align * p[i].type->align;
 		p[i].off = off;
 		off += p[i].type->size;
@@ -487,9 +502,11 @@ line(const char *path, int lineno, const char *text, size_t n, bool go)
 	if (c->stubbed)
 		return; // declared twice
 	c->stubbed = true;
-	if (c->reg || c->macro) {
-		error("%s cannot be called from C: it is the name of a %s, and -p gives it another",
-		    f.name, c->reg ? "register" : "macro");
+	if (c->reg || c->macro || !cword(cname)) {
+		error("%s cannot be called from C: %s", f.name,
+		    c->reg         ? "it is the name of a register (see -p)"
+			: c->macro ? "it is the name of a macro (see -p)"
+				   : "C can have no such name (see -p)");
 		return;
 	}
 	prototype(&f);

@@ -106,7 +106,8 @@ run() {
 	local name=$1_$2 test=$1 server=$2
 	shift 2
 	tests+=("$name")
-	( ($test "$name" "$d/$server" "$@") >"$d/$name.log" 2>&1; echo $? >"$d/$name.status") &
+	( (trap 'kill "${pids[@]}" 2>/dev/null' EXIT; $test "$name" "$d/$server" "$@") >"$d/$name.log" 2>&1
+		echo $? >"$d/$name.status") &
 	jobs+=($!)
 }
 

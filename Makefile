@@ -1,6 +1,6 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
-#   check: T=substring picks tests, J=jobs   torture: S=seconds   install: PREFIX, DESTDIR, LIBDIR
+#   check: T=substring picks tests, J=jobs   torture, fuzz: S=seconds   bench: T=names   install: PREFIX, DESTDIR, LIBDIR
 # The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
 # There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
@@ -94,6 +94,7 @@ asan: ; @$(MAKE) --no-print-directory check SAN=address
 tsan: ; @$(MAKE) --no-print-directory check SAN=thread
 ubsan: ; @$(MAKE) --no-print-directory check SAN=undefined
 faults: ; @$(MAKE) --no-print-directory all DEBUG=1 && tests/faults.sh build/$(notdir $(CC))-d1 '$(CC)'
+fuzz: all ; @tests/asm.sh $(B) fuzz $(or $(S),600)
 torture: all ; @tests/torture.sh $(B) '$(CC)'
 test: ; @tests/all.sh
 run: all ; @$(B)/bin/rt0 run examples/wordfreq.c /usr/share/common-licenses
@@ -105,4 +106,4 @@ install: all ; @tools/install.sh install $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR
 uninstall: ; @tools/install.sh uninstall $(B) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)' $(VERSION)
 clean: ; rm -rf build bin
 FORCE:
-.PHONY: all testbin check soak asan tsan ubsan faults torture test run bench model lint-symbols format install uninstall clean FORCE
+.PHONY: all testbin check soak asan tsan ubsan faults fuzz torture test run bench model lint-symbols format install uninstall clean FORCE

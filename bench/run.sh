@@ -4,8 +4,8 @@
 #
 #	bench/run.sh [-s] [NAME...]
 #
-# Names: those of `all` below and, with a server and a client each, of `allnet` in net.sh; none means
-# all. A line each: NAME VALUE UNIT, the median of RUNS; for each peer that the line above names, its
+# Names: those of `all` below and, with a server and a client each, of `allnet` in net.sh (echo_N with any
+# N); none means all. A line each: NAME VALUE UNIT, the median of RUNS; for each peer that the line above names, its
 # median and the ratio of both follow (above 1: rt0 is faster, or smaller). rt0 and its peers run in
 # turn, A B A B, so only their ratio is to be trusted on a machine that does other things too.
 # -s also counts the futex calls of one run of each (needs strace).
@@ -59,6 +59,13 @@ trap 'exit 1' INT TERM
 failed=0
 . "$top/bench/net.sh"
 names=${*:-$all $allnet}
+for n in $names; do
+	case "$n: $(echo $all $allnet) " in
+	echo_[1-9]* | *" $n "*) ;;
+	*) echo "$usage
+no benchmark $n; there are:" $all $allnet >&2; exit 2 ;;
+	esac
+done
 
 fail() {
 	echo "run.sh: $*" >&2

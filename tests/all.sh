@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# all.sh: `make test`: both compilers, release and debug, three sanitizers, failing system calls,
-# programs, examples, installation, gdb, C++, symbols, servers, peers that misbehave, benchmarks of
-# servers and the models.
+# all.sh: `make test`: check with both compilers, release and debug, and three sanitizers; symbols; the header in
+# C and C++; the rt0 command, examples, panics at every -O, the assembler, installation, gdb; peers that
+# misbehave, servers, and benchmarks of servers; failing system calls, preemption everywhere, and the models.
 #
 # Each step logs to build/test/STEP.log. A step that says `N passed, N failed[, N skipped]` counts
 # with these numbers, any other as one test. Only what failed is shown. The last line here is
@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 log=$PWD/build/test
 mkdir -p "$log"
 passed=0 failed=0 skipped=0
+. tests/count.sh
 unset MAKEFLAGS MFLAGS MAKELEVEL
 make=(make --no-print-directory -j2)
 
@@ -23,6 +24,7 @@ step() {
 	local name=$1 out=$log/$1.log start=$SECONDS status sum p=0 f=0 s=0
 	shift
 	[[ -z ${ONLY:-} || " $ONLY " == *" $name "* ]] || return 0
+	ok=0 bad=0 skip=0
 	"$@" >"$out" 2>&1 </dev/null
 	status=$?
 	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$out" | tail -n 1) # make may say more behind it
@@ -54,29 +56,9 @@ step() {
 
 config() { "${make[@]}" check WERROR=1 "$@"; }
 
-# count NAME COMMAND...: one test inside a step of several.
-count() {
-	local name=$1 out
-	shift
-	if out=$("$@" 2>&1); then
-		ok=$((ok + 1))
-		echo "ok $((ok + bad)) - $name"
-	else
-		bad=$((bad + 1))
-		echo "not ok $((ok + bad)) - $name"
-		printf '%s\n' "$out" | head -n 40 | sed 's/^/    /'
-	fi
-}
-
-# finish ends such a step.
-finish() {
-	echo "$ok passed, $bad failed"
-	((bad == 0))
-}
-
 # The header must be clean for users with more warnings than ours, in C and C++.
 cxx() {
-	local ok=0 bad=0 c src=$log/cxx.cc
+	local c src=$log/cxx.cc
 	cat >"$src" <<-'END'
 		#include <rt0.h>
 		#include <rt0/go.h>
@@ -150,7 +132,7 @@ cxx() {
 
 # The rt0 command, as a user meets it.
 command_rt0() {
-	local ok=0 bad=0 rt0=$PWD/build/gcc-d0/bin/rt0 d
+	local rt0=$PWD/build/gcc-d0/bin/rt0 d
 	d=$(mktemp -d)
 	printf '#include <rt0.h>\n#include <signal.h>\n#include <stdlib.h>\nint main(int c, char **v) { for (int i = 1; i < c; i++) rt0_printf("%%s\\n", v[i]); if (c == 2) return atoi(v[1]); if (c == 3) { signal(SIGTERM, SIG_DFL); raise(SIGTERM); } return 0; }\n' >"$d/prog.c"
 	echo 'int main(void) { return x; }' >"$d/bad.c"
@@ -214,7 +196,7 @@ command_rt0() {
 
 # The examples: they must build without a warning and print what their heads promise.
 examples() {
-	local ok=0 bad=0 rt0=build/gcc-d0/bin/rt0 d w='-Wall -Wextra -Werror'
+	local rt0=build/gcc-d0/bin/rt0 d w='-Wall -Wextra -Werror'
 	d=$(mktemp -d)
 	# says TEXT COMMAND...
 	says() {
@@ -284,7 +266,7 @@ examples() {
 
 # Installs into a DESTDIR and builds from there as others would: pkg-config, cmake, rt0 itself.
 installation() {
-	local ok=0 bad=0 d p
+	local d p
 	d=$(mktemp -d)
 	p=$d/root/opt/rt0
 	printf '#include <rt0.h>\nstatic void f(void *c) { rt0_chan_close((rt0_chan *)c); }\nint main(void) { rt0_chan *c = rt0_chan_make(1, 0); rt0_go(f, c); rt0_chan_recv(c, NULL); return rt0_num_goroutine() > 2; }\n' >"$d/prog.c"
@@ -324,7 +306,7 @@ installation() {
 
 # tests/servers.sh: the servers answer, and nothing of them is left, however it ends.
 servers() {
-	local ok=0 bad=0 d
+	local d
 	d=$(mktemp -d)
 	chmod 755 "$d"
 	local -x TMPDIR=$d

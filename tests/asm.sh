@@ -17,20 +17,7 @@ goroot=${GOROOT119:-/usr/lib/go-1.19} src=/usr/share/go-1.19/src/cmd/asm/interna
 export LC_ALL=C
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
-ok=0 bad=0 skipped=0
-count() {
-	local name=$1 out
-	shift
-	if out=$("$@" 2>&1); then
-		ok=$((ok + 1))
-		echo "ok $((ok + bad)) - $name${out:+ # ${out##*$'\n'}}"
-	else
-		bad=$((bad + 1))
-		echo "not ok $((ok + bad)) - $name"
-		printf '%s\n' "$out" | head -n 20 | sed 's/^/    /'
-	fi
-}
-fails() { ! "$@"; }
+. tests/count.sh
 
 # forms: `MNEMONIC COUNT SUM` of the bytes of the examples of each mnemonic.
 forms() {
@@ -228,7 +215,14 @@ names() {
 		-p pkg -H $d/names.h:pkg.f pkg_f s x/y.g
 		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
 	END
-	grep -q '^void pkg_f(void);' "$d/names.h"
+	grep -q '^void pkg_f(void);' "$d/names.h" || return 1
+	# The name of a file is text, whatever it is. That of a function must be a symbol in assembly.
+	cp "$d/names.s" "$d/\"\\n.s" && "$rt0" asm -H "$d/names.h" -o "$d/names.o" "$d/\"\\n.s" || return 1
+	printf '#define m 1\n// func g(a int)\nTEXT ·g(SB), 4, $0\n\tRET\n// func m()\nTEXT ·m(SB), 4, $0\n\tRET\n// func double(a, b int, 1 bool, this, a string) (x, x int)\nTEXT ·double(SB), 4, $0\n\tRET\n' >"$d/names.s"
+	got=$("$rt0" asm -H "$d/none.h" -o "$d/none.o" "$d/names.s" 2>&1) && return 1
+	[[ $got == *names.s:2:\ g\ *"a register"*names.s:5:\ m\ *"a macro"*names.s:8:\ double\ * && ! -e $d/none.h && ! -e $d/none.o ]] || { echo "$got"; return 1; }
+	"$rt0" asm -p pkg -H "$d/names.h" -o "$d/names.o" "$d/names.s" && gcc -Wall -Wextra -Werror -xc -c -include "$d/names.h" -o "$d/x.o" - </dev/null &&
+		g++ -Wall -Wextra -Werror -xc++ -c -include "$d/names.h" -o "$d/x.o" - </dev/null
 }
 calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
 # Functions that check the stack, on goroutines that are asked to give way.
@@ -248,40 +242,99 @@ bytecount() {
 	"$rt0" build -O2 -Wall -Wextra -Werror examples/asm/bytecount.c examples/asm/count.s -o "$d/count" && "$d/count"
 }
 
-# big KIND: 100 MB of source within 1 GB of address space.
+# big KIND: 100 MB of source, or what a short one makes, within 1 GB of address space.
 big() {
 	case $1 in
 	functions) awk 'BEGIN { for (i = 0; i < 330000; i++) { printf "TEXT f%d(SB), 4, $0-8\n", i; for (j = 0; j < 13; j++) print "\tADDQ\t$1234, x+0(FP)"; print "\tRET" } }' ;;
+	declarations) awk 'BEGIN { for (i = 0; i < 200000; i++) { printf "// func f%d(x int) (int, string)\nTEXT ·f%d(SB), 4, $0-32\n", i, i; for (j = 0; j < 20; j++) print "\tADDQ\t$1234, x+0(FP)"; print "\tRET" } }' ;;
 	onefunction) awk 'BEGIN { print "TEXT f(SB), 4, $0"; for (i = 0; i < 3300000; i++) print "\tMOVQ\t16(R8)(R9*8), R10\t//" }' ;;
 	line) awk 'BEGIN { printf "BYTE $1"; for (i = 0; i < 25000000; i++) printf ", $1" }' ;;
 	name) head -c 100000000 /dev/zero | tr '\0' a ;;
 	comment) printf '/*'; head -c 100000000 /dev/zero | tr '\0' ' ' ;;
+	type) printf 'TEXT ·f(SB), 4, $0\nRET\n// func f(a '; head -c 100000000 /dev/zero | tr '\0' '*'; echo 'int)' ;;
+	types) printf 'TEXT ·f(SB), 4, $0\nRET\n// func f(a '; head -c 60000 /dev/zero | sed 's/\x0/[]/g'; echo 'int)' ;;
 	macros) for i in $(seq 1 40); do echo "#define M$i M$((i - 1)) M$((i - 1)) M$((i - 1)) M$((i - 1))"; done; echo '#define M0 NOP;'; echo 'TEXT f(SB), 4, $0'; echo M40 ;;
+	includes) for i in $(seq 1 40); do printf '#include "big%d.h"\n#include "big%d.h"\n' $((i - 1)) $((i - 1)) >"$d/big$i.h"; done; : >"$d/big0.h"; echo '#include "big40.h"' ;;
 	data) echo 'DATA x+0x1ffffff0(SB)/8, $1'; echo 'GLOBL x(SB), $0x1ffffff8' ;;
 	esac >"$d/big.s"
-	(ulimit -v 1048576; timeout 120 "$rt0" asm -o "$d/big.o" "$d/big.s") >"$d/big.err" 2>&1
+	(ulimit -v 1048576; timeout 120 "$rt0" asm -H "$d/big.h" -o "$d/big.o" "$d/big.s") >"$d/big.err" 2>&1
 	local status=$?
-	rm -f "$d/big.s" "$d/big.o"
+	rm -f "$d"/big*.[hos]
 	case $1 in
-	functions | onefunction | data) [ $status = 0 ] ;;
-	*) [ $status = 1 ] && grep -qE '^[^:]*big\.s:[0-9]+: ' "$d/big.err" && ! grep -q 'out of memory' "$d/big.err" ;;
+	functions | declarations | onefunction | data) [ $status = 0 ] ;;
+	*) [ $status = 1 ] && grep -qE '^[^:]*big[0-9]*\.[sh]:[0-9]+: ' "$d/big.err" && ! grep -q 'out of memory' "$d/big.err" ;;
 	esac || { echo "exit $status"; head -3 "$d/big.err" | cut -c1-200; return 1; }
 }
 
+# fuzz SECONDS: half of them for what reads source, the rest for declarations and for headers. The
+# corpora stay below build/ for the next time; what failed lies beside them.
 fuzz() {
-	local b=$PWD/build/asm-fuzz i=0 f sources=()
-	mkdir -p "$b/corpus"
+	local f bad=0
+	fuzz_build && fuzz_seeds || return 1
+	for f in source:2 stub:4 offsets:4; do
+		fuzz_run "${f%:*}" $(($1 / ${f#*:})) || bad=1
+	done
+	return $bad
+}
+fuzz_dir=$PWD/build/asm-fuzz
+fuzz_build() {
+	local f sources=() flags=(-std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined
+		-fno-sanitize-recover=undefined -I"$build" -Itools/asm)
+	mkdir -p "$fuzz_dir"/{source,stub,offsets}
 	for f in tools/asm/*.c; do
-		[[ $f == */mkoptab.c || $f == */offsets.c ]] || sources+=("$f")
+		[[ $f == */mkoptab.c || $f == */offsets.c || $f == */stub.c ]] || sources+=("$f")
 	done
-	clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$build" -Itools/asm \
-		-o "$b/fuzz" "$t/fuzz.c" "${sources[@]}" || return 1
-	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
-		[ -f "$f" ] && { printf '%b' "\\x$(printf %02x $((i++ % 128)))"; grep -v '^#include' "$f" | sed 's/NOSPLIT/4/g' | head -c 6000; } >"$b/corpus/seed$i"
+	clang "${flags[@]}" -DFUZZ_SOURCE -Wl,--wrap=open,--wrap=fopen -o "$fuzz_dir/fuzz_source" "$t/fuzz.c" "${sources[@]}" tools/asm/stub.c &&
+		clang "${flags[@]}" -DFUZZ_STUB -o "$fuzz_dir/fuzz_stub" "$t/fuzz.c" "${sources[@]}" &&
+		clang "${flags[@]}" -DFUZZ_OFFSETS -o "$fuzz_dir/fuzz_offsets" "$t/fuzz.c"
+}
+# fuzz_seeds: sources of every kind with other options each, all forms of the table, the wrong lines of
+# errors.txt, the declarations in the tests, preprocessed headers; and the words that all of it is made of.
+fuzz_seeds() {
+	local i=0 f s=$fuzz_dir/source
+	options() { printf '%b' "\\x$(printf %02x $((i % 256)))\\x$(printf %02x $((i / 3 % 64)))"; }
+	"$build/mkoptab" -examples tools/asm/amd64/*.tbl >"$d/forms.s" || return 1
+	split -l 120 "$d/forms.s" "$d/forms-"
+	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$d"/forms-* "$src"/amd64*.s "$goroot"/src/*/*_amd64.s "$goroot"/src/*/*/*_amd64.s; do
+		[[ ! -f $f ]] || { options && head -c 7000 "$f" && printf '\xff#define A 1\n#define M(x, y) x; y\n\xff#include "a.h"\n\xff' && grep -h '^// func' "$f" | cut -c4-; } >"$s/seed$((i++))"
 	done
-	nice "$b/fuzz" -max_len=8192 -timeout=20 -rss_limit_mb=2048 -max_total_time="$1" -print_final_stats=1 -artifact_prefix="$b/" "$b/corpus" >"$b/log" 2>&1 ||
-		{ grep -aE 'ERROR|SUMMARY|runtime error' "$b/log"; return 1; }
-	grep -a 'number_of_executed_units' "$b/log"
+	while IFS=$'\t' read -r f _; do
+		{ options && printf '%b\n\xff%b\n' "$f" "$f"; } >"$s/seed$((i++))"
+	done <"$t/errors.txt"
+	for f in '#include "a.h"\n#include "b.h"\nRET\n\xff#ifdef X\n#undef X\n#include "fuzz.s"\n#else\n#define X\n#endif\n\xff#define F(a,b,c) a+b, c\n' \
+		'TEXT ·f(SB), 4, $0-16\nMOVQ $X, AX\nF(MOVQ $(,1), BX))\nRET\n\xff\xff\xfffunc f(a []int, b *[4]byte) (string, error)\nfunc f(a int) int\n\xffX=1+2\nF=Y(\nY\n' \
+		'#line 3 "x"\n#include "dir"\n#include "none"\n#ifndef A\n#else\n#endif\n#define A(x) A(x)\nA(A)(1)\n'; do
+		for i in 0 1 2 3; do
+			{ printf '%b' "\\x2$i\\x$((2 * i))f$f"; } >"$s/more$i-${#f}"
+		done
+	done
+	i=0
+	{ grep -hE '^(// )?func ' "$t"/*.s "$t"/errors.txt "$goroot"/src/*/*.go "$goroot"/src/*/*/*.go | grep -v '{' | sort -u | head -n 1500; } 2>/dev/null |
+		sed -E 's/^(\/\/ )?func [A-Za-z0-9_]+\(/\1func f(/' | split -l 3 - "$d/stub-"
+	for f in "$d"/stub-*; do
+		{ printf '%b' "\\x0$((i % 8))" && cat "$f"; } >"$fuzz_dir/stub/seed$((i++))"
+	done
+	printf '#include <stdio.h>\n#include <signal.h>\n#include <sys/stat.h>\n' | gcc -E - >"$d/system"
+	for f in "$t/offsets.h" include/rt0.h "$d/system" src/runtime2.h; do
+		gcc -Iinclude -Isrc -E -xc "$f" | sed "s|\"$f\"|\"fuzz.h\"|" >"$fuzz_dir/offsets/whole$((i++))"
+	done
+	cat "$fuzz_dir"/offsets/whole* | split -l 60 - "$fuzz_dir/offsets/part"
+	awk '$1 !~ /^\/\// { print $1 }' "$d/forms.s" | tr -d ';' | sort -u | grep -E '^[A-Z][A-Z0-9.]+$' >"$d/words"
+	printf '%s\n' TEXT DATA GLOBL PCDATA FUNCDATA PCALIGN NOSPLIT NOFRAME ABIInternal '(SB)' '(FP)' '(SP)' '(PC)' '<>' '\xc2\xb7' '\xe2\x88\x95' '$0' R15 X31 Z31 K7 \
+		'#include ' '#define ' '#undef ' '#ifdef ' '#ifndef ' '#else' '#endif' '#line ' a.h b.h inc/a.h fuzz.s textflag.h dir null M A '//go:build ' >>"$d/words"
+	sed 's/.*/"&"/' "$d/words" >"$fuzz_dir/source.dict"
+	printf '%s\n' '"\xff"' '"\\\x0a"' '"\"a.h\""' >>"$fuzz_dir/source.dict"
+	sed -n 's/^    {"\([^"]*\)", ".*/"\1"/p' tools/asm/stub.c >"$fuzz_dir/stub.dict"
+	printf '"%s"\n' 'func ' '// func ' 'f(' 'g(' 'add(' '[]' '*' '*[16]' ') (' ', ' '\x0a' '\xc2\xb7' '_ ' 'struct{' 'error' '//' >>"$fuzz_dir/stub.dict"
+	printf '"%s"\n' struct union enum typedef __attribute__ '((' '))' __extension__ _Alignas _Static_assert __asm__ '{' '}' ';' ':' '(*' '\x0a# 1 \"fuzz.h\"\x0a' '\x0a# 1 \"x.h\"\x0a' const "'" '\"' >"$fuzz_dir/offsets.dict"
+}
+# fuzz_run TARGET SECONDS. An input has 30 seconds and 2 GB.
+fuzz_run() {
+	local b=$fuzz_dir/fuzz_$1
+	nice -n 19 "$b" -max_len=8192 -timeout=30 -rss_limit_mb=2048 -max_total_time="$2" -detect_leaks=1 -print_final_stats=1 -reload=0 \
+		-dict="$fuzz_dir/$1.dict" -artifact_prefix="$b-" "$fuzz_dir/$1" >"$b.log" 2>&1 ||
+		{ echo "$1: $(grep -aE 'ERROR|SUMMARY|runtime error|Test unit' "$b.log")"; return 1; }
+	echo "$1: $(awk '/number_of_executed_units/ { print $2 }' "$b.log") inputs"
 }
 
 # speed: every file of the library: go tool asm, a process each; ours, the same; ours in one process.
@@ -329,7 +382,7 @@ if [ -x "$goroot/bin/go" ] && [ -d "$src" ]; then
 	count asm/go_library_made golibrary_make
 	count asm/go_library golibrary
 else
-	skipped=7
+	skip=7
 	echo '# skipped: golang-1.19 (Debian: golang-1.19-src, golang-1.19-go) is not installed'
 fi
 count asm/errors malformed
@@ -349,10 +402,7 @@ count asm/preempt morestack
 count asm/offsets offsets
 count asm/sha256 sha256
 count asm/bytecount bytecount
-for kind in functions onefunction line name comment macros data; do
+for kind in functions declarations onefunction line name comment type types macros includes data; do
 	count asm/big_$kind big $kind
 done
-printf '%d passed, %d failed' $ok $bad
-((skipped > 0)) && printf ', %d skipped' $skipped
-echo
-((bad == 0))
+finish

@@ -8,7 +8,7 @@
 #
 # Each server must answer rightly all the time and at the end. Then it has the descriptors it had before, no goroutine
 # but the one that accepts, and about the memory that the first of three rounds left it.
-# Last line: N passed, N failed, N skipped.
+# Last line: N passed, N failed[, N skipped].
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${1:?usage: tests/churn.sh BUILD [CC]} cc=${2:-cc}
@@ -17,21 +17,9 @@ d=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$d"' EXIT
 trap 'exit 1' INT TERM
-pass=0 fail=0 skip=0
+. tests/count.sh
 
 $cc -O2 -g -o "$d/load" bench/load.c bench/churn.c || exit 1
-
-# result NAME STATUS LOG
-result() {
-	if (($2 == 0)); then
-		pass=$((pass + 1))
-		echo "ok - churn/$1"
-	else
-		fail=$((fail + 1))
-		echo "not ok - churn/$1"
-		head -n 40 "$3" | sed 's/^/    /'
-	fi
-}
 
 # start NAME DESCRIPTORS COMMAND...: a server; sets $pid and $port.
 start() {
@@ -118,7 +106,8 @@ run() {
 	local name=$1_$2 test=$1 server=$2
 	shift 2
 	tests+=("$name")
-	( ($test "$name" "$d/$server" "$@") >"$d/$name.log" 2>&1; echo $? >"$d/$name.status") &
+	( (trap 'kill "${pids[@]}" 2>/dev/null' EXIT; $test "$name" "$d/$server" "$@") >"$d/$name.log" 2>&1
+		echo $? >"$d/$name.status") &
 	jobs+=($!)
 }
 
@@ -139,13 +128,13 @@ for e in echo httpd; do
 	}
 done
 wait "${jobs[@]}"
+# ended TEST: what it printed, and its status.
+ended() {
+	cat "$d/$1.log"
+	! grep -q CAP_NET_ADMIN "$d/$1.log" || { echo 'not allowed to make a connection vanish'; return 77; }
+	return "$(cat "$d/$1.status")"
+}
 for t in "${tests[@]}"; do
-	if grep -q CAP_NET_ADMIN "$d/$t.log"; then
-		skip=$((skip + 1))
-		echo "skip - churn/$t: not allowed to make a connection vanish"
-	else
-		result "$t" "$(cat "$d/$t.status")" "$d/$t.log"
-	fi
+	count "churn/$t" ended "$t"
 done
-echo "$pass passed, $fail failed, $skip skipped"
-((fail == 0 && pass > 0))
+finish

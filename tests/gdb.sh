@@ -7,7 +7,8 @@
 # Exit status 77: there is no gdb with Python, or it may not trace.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-build=$1 cc=${2:-cc} passed=0 failed=0
+build=$1 cc=${2:-cc}
+. tests/count.sh
 command -v gdb >/dev/null || { echo 'gdb is not installed'; exit 77; }
 gdb -nx -batch -ex 'python import gdb.unwinder' 2>&1 | grep -q . && { echo 'gdb has no Python'; exit 77; }
 tmp=$(mktemp -d) || exit 1
@@ -105,33 +106,29 @@ if grep -qi 'ptrace.*not permitted\|could not trace' "$tmp/live.out"; then
 fi
 gdb -nx -batch -x "$tmp/dead" "$tmp/prog" "$tmp/core" >"$tmp/dead.out" 2>&1
 
-# has NAME FILE SECTION REGEX: some line of the section, or of what is before the first one.
+# has FILE SECTION REGEX: some line of the section, or of what is before the first one.
 has() {
-	if awk -v s="$3" '/^== / { on = $2; next } on == s' "$tmp/$2.out" | grep -Eq -- "$4"; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "not ok - $1 on $2: no $4"
-	fi
+	awk -v s="$2" '/^== / { on = $2; next } on == s' "$tmp/$1.out" | grep -Eq -- "$3" && return
+	echo "no $3"
+	return 1
 }
 
 for f in live dead; do
-	has list_running $f '' '^\* 1 +running +(stop|main) at .*prog\.c:[0-9]+$'
-	has list_locked $f '' '^  2 +sync\.Mutex\.Lock, locked to thread +locker at .*prog\.c:25$'
-	has list_parked $f '' '^  3 +chan receive +receiver at .*prog\.c:6$'
-	has list_parked2 $f '' '^  4 +chan receive +receiver at .*prog\.c:6$'
-	has running_bt $f one 'main \(\) at .*prog\.c:'
-	has parked_bt $f parked '^#[0-9]+ .*in worker \(c=0x[0-9a-f]+.*\) at .*prog\.c:19$'
-	has parked_args $f parked '^#[0-9]+ .*in deep \(c=0x[0-9a-f]+.*, n=3\) at .*prog\.c:12$'
-	has frame $f locals '^#[0-9]+ .*in deep \(c=0x[0-9a-f]+.*, n=0\) at .*prog\.c:14$'
-	has nothing_moved $f after '^#0 .*stop \('
-	has all $f all '^goroutine 4 \[chan receive\]:$'
-	has chan $f values '= chan 0/0 of 4 bytes, waiting to receive: 4 3$|waiting to receive: 3 4$'
-	has buffered $f values '= chan 2/8 of 4 bytes = \{42, 43\}$'
-	has mutex $f values '= mutex locked, 1 waiting$'
-	has waitgroup $f values '= waitgroup 2, 0 waiting$'
+	count "gdb/list_running_$f" has $f '' '^\* 1 +running +(stop|main) at .*prog\.c:[0-9]+$'
+	count "gdb/list_locked_$f" has $f '' '^  2 +sync\.Mutex\.Lock, locked to thread +locker at .*prog\.c:25$'
+	count "gdb/list_parked_$f" has $f '' '^  3 +chan receive +receiver at .*prog\.c:6$'
+	count "gdb/list_parked2_$f" has $f '' '^  4 +chan receive +receiver at .*prog\.c:6$'
+	count "gdb/running_bt_$f" has $f one 'main \(\) at .*prog\.c:'
+	count "gdb/parked_bt_$f" has $f parked '^#[0-9]+ .*in worker \(c=0x[0-9a-f]+.*\) at .*prog\.c:19$'
+	count "gdb/parked_args_$f" has $f parked '^#[0-9]+ .*in deep \(c=0x[0-9a-f]+.*, n=3\) at .*prog\.c:12$'
+	count "gdb/frame_$f" has $f locals '^#[0-9]+ .*in deep \(c=0x[0-9a-f]+.*, n=0\) at .*prog\.c:14$'
+	count "gdb/nothing_moved_$f" has $f after '^#0 .*stop \('
+	count "gdb/all_$f" has $f all '^goroutine 4 \[chan receive\]:$'
+	count "gdb/chan_$f" has $f values '= chan 0/0 of 4 bytes, waiting to receive: 4 3$|waiting to receive: 3 4$'
+	count "gdb/buffered_$f" has $f values '= chan 2/8 of 4 bytes = \{42, 43\}$'
+	count "gdb/mutex_$f" has $f values '= mutex locked, 1 waiting$'
+	count "gdb/waitgroup_$f" has $f values '= waitgroup 2, 0 waiting$'
 done
-has unknown live errors 'no goroutine 99$'
-((failed > 0)) && cat "$tmp/live.out" "$tmp/dead.out"
-echo "$passed passed, $failed failed"
-((failed == 0))
+count "gdb/unknown_live" has live errors 'no goroutine 99$'
+((bad > 0)) && cat "$tmp/live.out" "$tmp/dead.out"
+finish

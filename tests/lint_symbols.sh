@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # lint_symbols.sh: what the objects ask for, read from the symbol tables.
 #
@@ -13,19 +13,10 @@ set -u
 build=$1 cc=$2
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
-passed=0 failed=0
+. "$(dirname "$0")/count.sh"
 
-# check NAME FILE: passes when FILE is empty.
-check() {
-	if [ -s "$2" ]; then
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) - $1"
-		sed 's/^/    /' "$2"
-	else
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) - $1"
-	fi
-}
+# empty FILE: or what is in it is wrong.
+empty() { cat "$1" && [ ! -s "$1" ]; }
 
 # Lines of nm -A: "file:address T name" and "file: U name".
 core=$(find "$build/src" -name '*.o' ! -path '*/libc/*' ! -path '*/posix/*')
@@ -42,7 +33,7 @@ nm -A $core | awk '
 			if (!(s in defined))
 				print s ":" undefined[s]
 	}' | sort >"$tmp/core"
-check 'lint/core_needs_no_libc' "$tmp/core"
+count 'lint/core_needs_no_libc' empty "$tmp/core"
 
 cat >"$tmp/pure.c" <<'EOC'
 #include <rt0.h>
@@ -69,15 +60,14 @@ if RT0_CC=$cc "$build/bin/rt0" build -pure -o "$tmp/pure" "$tmp/pure.c" 2>"$tmp/
 		# Names that every program linked with glibc's or musl's start files has.
 		nm "$tmp/pure" | grep -wE '__libc_[a-z_]*|_IO_[a-z_]*|malloc|printf|__errno_location|exit'
 	} >"$tmp/libc" 2>&1
-	check 'lint/pure_program_has_no_libc' "$tmp/libc"
+	count 'lint/pure_program_has_no_libc' empty "$tmp/libc"
 	[ "$("$tmp/pure" 2>&1)" = hello ] || echo 'it does not run' >"$tmp/run"
 else
 	cp "$tmp/err" "$tmp/run"
 fi
 touch "$tmp/run"
-check 'lint/pure_program_runs' "$tmp/run"
+count 'lint/pure_program_runs' empty "$tmp/run"
 
 nm -D --defined-only "$build/librt0.so" | awk '$(NF - 1) ~ /^[A-Z]$/ && $NF !~ /^rt0_/' >"$tmp/exports"
-check 'lint/shared_library_exports_rt0_only' "$tmp/exports"
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+count 'lint/shared_library_exports_rt0_only' empty "$tmp/exports"
+finish

@@ -7,19 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 rt0=$PWD/$1/bin/rt0
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
-ok=0 bad=0
-count() {
-	local name=$1 out
-	shift
-	if out=$("$@" 2>&1); then
-		ok=$((ok + 1))
-		echo "ok $((ok + bad)) - $name"
-	else
-		bad=$((bad + 1))
-		echo "not ok $((ok + bad)) - $name"
-		printf '%s\n' "$out" | head -n 20 | sed 's/^/    /'
-	fi
-}
+. tests/count.sh
 # works COMPILER FLAGS SOURCE: it builds without a warning, and runs.
 works() {
 	local cc=$1 src=$2
@@ -40,5 +28,4 @@ for cc in g++ clang++; do
 		count "panic/$cc-O$o" works $cc tests/panic/cxx.cc -std=c++17 -pedantic -O$o
 	done
 done
-echo "$ok passed, $bad failed"
-((bad == 0))
+finish

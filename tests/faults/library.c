@@ -2,12 +2,12 @@
 // library.c: what tests/faults.sh runs of library mode: rt0_start, calls from two threads,
 // rt0_stop, three times over. After each stop no thread and no file may be left.
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../harness/proc.h"
 #include "rt0.h"
 
 static rt0_chan *c;
@@ -44,18 +44,6 @@ foreign(void *sum)
 	return err == 0 ? NULL : sum;
 }
 
-static int
-entries(const char *path)
-{
-	DIR *d = opendir(path);
-	int n = 0;
-	while (d != NULL && readdir(d) != NULL)
-		n++;
-	if (d != NULL)
-		closedir(d);
-	return n;
-}
-
 static void
 expect(int ok, const char *what)
 {
@@ -69,9 +57,9 @@ expect(int ok, const char *what)
 static int
 gone(void)
 {
-	for (int i = 0; i < 2000 && entries("/proc/self/task") > 3; i++)
+	for (int i = 0; i < 2000 && proc_threads() > 1; i++)
 		usleep(500);
-	return entries("/proc/self/task") == 3;
+	return proc_threads() == 1;
 }
 
 static void
@@ -92,7 +80,7 @@ create(void *arg)
 int
 main(void)
 {
-	int files = entries("/proc/self/fd");
+	int files = proc_entries("/proc/self/fd");
 	for (int round = 0; round < 3; round++) {
 		pthread_t th;
 		void *bad;
@@ -109,7 +97,7 @@ main(void)
 			usleep(100);
 		expect(err == 0, "rt0_stop failed");
 		expect(gone(), "a thread was left behind");
-		expect(entries("/proc/self/fd") <= files + 1, "an open file was left behind");
+		expect(proc_entries("/proc/self/fd") <= files + 1, "an open file was left behind");
 	}
 	puts("done");
 	return 0;

@@ -5,7 +5,6 @@
 // host's.
 
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -18,14 +17,8 @@
 #include <unistd.h>
 
 #ifdef HOST
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			printf("line %d: not true: %s\n", __LINE__, #x);                           \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "../harness/check.h"
+#include "../harness/proc.h"
 
 enum { ROUNDS = 100, THREADS = 4, SIGNALS = 64 };
 
@@ -68,18 +61,6 @@ member(void *arg)
 }
 
 static int
-entries(const char *path)
-{
-	DIR *d = opendir(path);
-	int n = 0;
-	while (d != NULL && readdir(d) != NULL)
-		n++;
-	if (d != NULL)
-		closedir(d);
-	return n;
-}
-
-static int
 maps(void)
 {
 	FILE *f = fopen("/proc/self/maps", "r");
@@ -102,7 +83,7 @@ nap(void)
 static void
 settle(int n)
 {
-	for (int i = 0; entries("/proc/self/task") > n; i++) {
+	for (int i = 0; proc_threads() > n; i++) {
 		CHECK(i < 20000);
 		nap();
 	}
@@ -181,7 +162,7 @@ one_round(struct sigaction *all)
 		nap();
 	CHECK(err == 0);
 	CHECK(run(count, NULL) == -ENOTCONN);
-	settle(2 + 1 + THREADS + EXTRATHREADS);
+	settle(1 + THREADS + EXTRATHREADS);
 }
 
 int
@@ -221,12 +202,12 @@ main(int argc, char **argv)
 	for (int i = 0; i < ROUNDS; i++) {
 		one_round(all);
 		if (i == 9) {
-			files = entries("/proc/self/fd");
+			files = proc_entries("/proc/self/fd");
 			mappings = maps();
 		}
 	}
 	CHECK(calls == ROUNDS * (THREADS * 10 + 1) * 6);
-	CHECK(entries("/proc/self/fd") == files);
+	CHECK(proc_entries("/proc/self/fd") == files);
 	// What is kept for more threads at one time than before grows by steps; a leak, with each
 	// round.
 #ifdef SANITIZED

@@ -8,15 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "../harness/check.h"
+#include "../harness/proc.h"
 #include "rt0.h"
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			printf("line %d: not true: %s\n", __LINE__, #x);                           \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
 
 #ifdef __SANITIZE_THREAD__ // has a thread of its own
 #define SANITIZERS 1
@@ -29,19 +23,6 @@ static int inits;
 RT0_INIT(once)
 {
 	inits++;
-}
-
-static int
-threads(void)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	int n = -1;
-	while (f != NULL && fgets(line, sizeof line, f) != NULL)
-		sscanf(line, "Threads: %d", &n);
-	if (f != NULL)
-		fclose(f);
-	return n;
 }
 
 static void
@@ -107,12 +88,12 @@ main(void)
 {
 	CHECK(rt0_run(set_flag, NULL) == -ENOTCONN);
 	CHECK(rt0_stop() == -ENOTCONN);
-	CHECK(threads() == 1);
+	CHECK(proc_threads() == 1);
 	for (int i = 0; i < 20; i++) {
 		if (round_trip() != 0)
 			return 1;
 		// A thread that has been told to end takes a moment to leave the list.
-		for (int k = 0; threads() > 1 + SANITIZERS; k++) {
+		for (int k = 0; proc_threads() > 1 + SANITIZERS; k++) {
 			CHECK(k < 50000);
 			nanosleep(&(struct timespec){0, 100000}, NULL);
 		}

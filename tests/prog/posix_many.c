@@ -11,22 +11,12 @@
 
 #include <rt0.h>
 
+#include "../harness/proc.h"
+
 enum { N = 1000, MAXTHREADS = 16 };
 
 static int fds[N][2], ready, done;
 static rt0_waitgroup wg;
-
-static int
-threads(void)
-{
-	char line[256];
-	int n = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (fgets(line, sizeof line, f) != NULL)
-		sscanf(line, "Threads: %d", &n);
-	fclose(f);
-	return n;
-}
 
 static void
 reader(void *arg)
@@ -78,7 +68,7 @@ main(void)
 	while (__atomic_load_n(&ready, __ATOMIC_SEQ_CST) < N)
 		usleep(1000);
 	usleep(50000);
-	int n = threads();
+	int n = proc_threads();
 	if (__atomic_load_n(&done, __ATOMIC_SEQ_CST) != 0)
 		return 1;
 	for (int i = 0; i < N; i++) {
@@ -87,7 +77,7 @@ main(void)
 			return 1;
 	}
 	rt0_waitgroup_wait(&wg);
-	int m = threads();
+	int m = proc_threads();
 	printf("%d threads or less: %s\n", MAXTHREADS, n <= MAXTHREADS && m <= MAXTHREADS ? "yes" : "no");
 	if (n > MAXTHREADS || m > MAXTHREADS)
 		fprintf(stderr, "%d, then %d threads\n", n, m);

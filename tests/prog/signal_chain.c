@@ -10,15 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../harness/check.h"
 #include "rt0.h"
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			rt0_printf("line %d: not true: %s\n", __LINE__, #x);                       \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
 
 static sigjmp_buf back;
 static void *volatile bad;

@@ -9,16 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../harness/check.h"
 #include "../harness/launch.h"
 #include "rt0.h"
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			rt0_printf("line %d: not true: %s\n", __LINE__, #x);                       \
-			_exit(1);                                                                  \
-		}                                                                                  \
-	} while (0)
 
 static bool
 blocked(int sig)

@@ -9,15 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../harness/check.h"
 #include "rt0.h"
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			printf("line %d: not true: %s\n", __LINE__, #x);                           \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
 
 static int hosts;
 

@@ -2,41 +2,22 @@
 // redis.c: 500 goroutines with hiredis' synchronous API, each with a connection of its own, on 2 processors and a
 // handful of threads.
 //
-// usage: redis [GOROUTINES [ROUNDS]]   RT0_REDIS=HOST:PORT (tests/servers.sh)
-//
 // Each goroutine sets, gets and increments keys of its own and checks the answers. In pairs they wait for each other:
 // one in BLPOP, which the server answers when the other has pushed.
 #include <hiredis/hiredis.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <rt0.h>
+#include "clients.h"
 
 enum { MAXTHREADS = 24 };
 
 static char host[64];
-static int port, rounds = 20, most;
-static rt0_waitgroup wg;
+static int port;
 
 static void
 fail(const char *what, redisContext *c, int i)
 {
 	fprintf(stderr, "goroutine %d: %s: %s\n", i, what, c != NULL && c->err ? c->errstr : "wrong answer");
 	_exit(1);
-}
-
-static int
-threads(void)
-{
-	char line[256];
-	int n = 0;
-	FILE *f = fopen("/proc/self/status", "r");
-	while (fgets(line, sizeof line, f) != NULL)
-		sscanf(line, "Threads: %d", &n);
-	fclose(f);
-	return n;
 }
 
 // ask sends a command and checks the type of the answer.
@@ -49,9 +30,8 @@ threads(void)
 	})
 
 static void
-client(void *arg)
+client(int i)
 {
-	int i = (int)(intptr_t)arg;
 	redisContext *c = redisConnect(host, port);
 	if (c == NULL || c->err)
 		fail("connect", c, i);
@@ -86,43 +66,16 @@ client(void *arg)
 	// A wait that times out is an answer, and no error.
 	freeReplyObject(ASK(REDIS_REPLY_NIL, "BLPOP empty%d 1", i));
 	redisFree(c);
-	rt0_waitgroup_done(&wg);
-}
-
-static void
-watch(void *arg)
-{
-	for (;;) {
-		int n = threads();
-		if (n > most)
-			most = n;
-		usleep(2000);
-	}
-	(void)arg;
 }
 
 int
 main(int argc, char **argv)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 500;
-	if (argc > 2)
-		rounds = atoi(argv[2]);
-	const char *where = getenv("RT0_REDIS");
-	if (where == NULL || sscanf(where, "%63[^:]:%d", host, &port) != 2)
-		return fputs("RT0_REDIS is not set\n", stderr), 2;
-	rt0_gomaxprocs(2);
+	if (sscanf(clients_begin(argc, argv, 500, 20, "RT0_REDIS"), "%63[^:]:%d", host, &port) != 2)
+		return fputs("RT0_REDIS is not HOST:PORT\n", stderr), 2;
 	redisContext *c = redisConnect(host, port);
 	freeReplyObject(redisCommand(c, "FLUSHALL"));
 	redisFree(c);
-	rt0_go(watch, NULL);
-	int64_t t = rt0_nanotime();
-	rt0_waitgroup_add(&wg, n);
-	for (int i = 0; i < n; i++)
-		rt0_go(client, (void *)(intptr_t)i);
-	rt0_waitgroup_wait(&wg);
-	double s = (double)(rt0_nanotime() - t) / 1e9;
-	printf("%d goroutines, %d commands each, %d threads at most, %.2f s\n", n, 5 * rounds, most, s);
-	if (most > MAXTHREADS)
-		return fprintf(stderr, "%d threads\n", most), 1;
-	return 0;
+	clients_all(client);
+	return clients_end(5 * rounds, "commands", MAXTHREADS);
 }

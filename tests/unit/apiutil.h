@@ -54,6 +54,23 @@ blocking_sleep(long us)
 	RT0_BLOCKING(nanosleep(&ts, NULL));
 }
 
+static inline rt0_chan *
+ints(size_t cap)
+{
+	return rt0_chan_make(sizeof(int), cap);
+}
+
+// pong sends back on c[1] what comes on c[0], and closes it as that is closed.
+static inline void
+pong(void *arg)
+{
+	rt0_chan **c = arg;
+	int v;
+	RT0_RANGE (c[0], v)
+		rt0_chan_send(c[1], &v);
+	rt0_chan_close(c[1]);
+}
+
 static inline int
 gettid_(void)
 {

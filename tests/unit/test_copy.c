@@ -19,7 +19,7 @@ TEST_T(net_megabytes_to_a_slow_reader, 20000)
 		CHECK_EQ(rt0_fd_write(cli, big, N), N);
 		CHECK_EQ(rt0_fd_close(cli), 0);
 		await(&done, 1);
-		CHECK_EQ(result, N);
+		CHECK_EQ(get(&result), N);
 		CHECK_EQ(rt0_fd_close(srv), 0);
 		CHECK_EQ(rt0_fd_close(lis), 0);
 	}
@@ -31,7 +31,7 @@ TEST_T(net_megabytes_to_a_slow_reader, 20000)
 static void
 pattern(void *arg)
 {
-	static unsigned char b[10007];
+	unsigned char b[10007];
 	unsigned char v = 0;
 	for (int left = get(&result); left > 0;) {
 		size_t n = left < (int)sizeof b ? (size_t)left : sizeof b;
@@ -87,7 +87,7 @@ TEST_T(net_copy_all_ways, 20000)
 			CHECK_EQ(rt0_copy(dst, src, 5), 0);
 			CHECK_EQ(rt0_fd_close(dst), 0);
 			await(&done, 1);
-			CHECK_EQ(result, N);
+			CHECK_EQ(get(&result), N);
 			CHECK_EQ(rt0_fd_close(src), 0);
 			CHECK_EQ(rt0_fd_close(out[0]), 0);
 		}
@@ -143,7 +143,7 @@ TEST(net_copy_is_woken)
 		else if (rt0_fd_close(out[0]) == 0)
 			rt0_fd_write(in[1], "x", 1);
 		await(&done, 1);
-		CHECK_EQ(result, i % 4 == 0 ? -ECANCELED : i % 4 == 1 ? -ETIMEDOUT : i % 4 == 2 ? 0 : -EPIPE);
+		CHECK_EQ(get(&result), i % 4 == 0 ? -ECANCELED : i % 4 == 1 ? -ETIMEDOUT : i % 4 == 2 ? 0 : -EPIPE);
 		for (int k = 0; k < 2; k++) {
 			rt0_fd_close(in[k]);
 			rt0_fd_close(out[k]);

@@ -7,6 +7,7 @@
 
 #include "../../src/runtime.h"
 #include "apiutil.h"
+#include "proc.h"
 
 enum { THREADS = 8, EACH = 500 };
 
@@ -321,19 +322,6 @@ visitor(void *arg)
 	return NULL;
 }
 
-static int
-thread_count(void)
-{
-	FILE *file = fopen("/proc/self/status", "r");
-	char line[128];
-	int n = -1;
-	CHECK(file != NULL);
-	while (fgets(line, sizeof line, file))
-		sscanf(line, "Threads: %d", &n);
-	fclose(file);
-	return n;
-}
-
 TEST_T(foreign_threads_come_and_go, 60000)
 {
 	enum { ROUNDS = SANITIZED ? 20 : 100, N = 16 };
@@ -348,14 +336,14 @@ TEST_T(foreign_threads_come_and_go, 60000)
 		for (int i = 0; i < N; i++)
 			CHECK(rt0_chan_recv(f.c, NULL));
 		if (round == 9)
-			early = thread_count();
+			early = proc_threads();
 	}
 	CHECK_EQ(f.plain, ROUNDS * N);
 	CHECK_EQ(f.n, ROUNDS * N);
 	while (rt0_num_goroutine() != 1)
 		rt0_gosched();
 	// 1,600 threads were here; the runtime keeps no thread for each.
-	CHECK(thread_count() <= early + 2 * N);
+	CHECK(proc_threads() <= early + 2 * N);
 }
 
 // A thread that has called in ends with pthread_exit and with a destructor that calls in again.

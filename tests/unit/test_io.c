@@ -156,7 +156,7 @@ TEST(io_read_waits_for_write)
 		yield(i % 5);
 		CHECK_EQ(rt0_fd_write(p[1], "abcdefgh", (size_t)(i % 8 + 1)), i % 8 + 1);
 		await(&done, i);
-		CHECK_EQ(result, i % 8 + 1);
+		CHECK_EQ(get(&result), i % 8 + 1);
 	}
 }
 
@@ -170,7 +170,7 @@ TEST(io_close_wakes_readers)
 		yield(i % 10);
 		CHECK_EQ(rt0_fd_close(p[0]), 0);
 		await(&done, 4);
-		CHECK_EQ(result, -ECANCELED);
+		CHECK_EQ(get(&result), -ECANCELED);
 		CHECK_EQ(rt0_fd_close(p[1]), 0);
 	}
 }
@@ -194,7 +194,7 @@ TEST(io_close_wakes_writers)
 		yield(i % 10);
 		CHECK_EQ(rt0_fd_close(p[1]), 0);
 		await(&done, 2);
-		CHECK_EQ(result, -ECANCELED);
+		CHECK_EQ(get(&result), -ECANCELED);
 		CHECK_EQ(rt0_fd_close(p[0]), 0);
 	}
 }
@@ -206,7 +206,7 @@ TEST(io_reader_closing_gives_the_writer_epipe)
 	yield(10);
 	CHECK_EQ(rt0_fd_close(p[0]), 0);
 	await(&done, 1);
-	CHECK_EQ(result, -EPIPE);
+	CHECK_EQ(get(&result), -EPIPE);
 }
 
 static void
@@ -226,7 +226,7 @@ TEST(io_one_close_wins)
 		for (int k = 0; k < 5; k++)
 			rt0_go(closer, p[0]);
 		await(&done, 5);
-		CHECK_EQ(result, 1);
+		CHECK_EQ(get(&result), 1);
 		CHECK_EQ(rt0_fd_close(p[1]), 0);
 	}
 }
@@ -252,7 +252,7 @@ TEST(io_deadline_over_tries_once)
 	CHECK_EQ(get(&done), 0);
 	CHECK_EQ(rt0_fd_write(p[1], "abc", 3), 3);
 	await(&done, 1);
-	CHECK_EQ(result, 3);
+	CHECK_EQ(get(&result), 3);
 }
 
 TEST(io_deadlines_from_1ns_fire_and_not_early)
@@ -287,7 +287,7 @@ TEST(io_read_and_write_deadlines_are_two)
 	CHECK_EQ(get(&done), 0); // the write deadline is not the read's
 	CHECK_EQ(rt0_fd_set_read_deadline(f, 1), 0);
 	await(&done, 1);
-	CHECK_EQ(result, -ETIMEDOUT);
+	CHECK_EQ(get(&result), -ETIMEDOUT);
 	CHECK_EQ(rt0_fd_set_deadline(f, INT64_MAX), 0);
 	CHECK_EQ(rt0_fd_set_write_deadline(f, rt0_nanotime() + 2000000), 0);
 	CHECK_EQ(rt0_fd_set_read_deadline(f, rt0_nanotime() + 1000000000000), 0);
@@ -311,7 +311,7 @@ TEST(io_deadline_moved_while_waiting)
 			CHECK_EQ(rt0_fd_set_deadline(p[0], i % 2 ? 1 : rt0_nanotime() + 500000), 0);
 		}
 		await(&done, 1);
-		CHECK_EQ(result, -ETIMEDOUT);
+		CHECK_EQ(get(&result), -ETIMEDOUT);
 	}
 }
 
@@ -445,7 +445,7 @@ TEST(io_eventfd_counts)
 	CHECK_EQ(get(&done), 0);
 	CHECK_EQ(rt0_fd_write(e, &v, 8), 8);
 	await(&done, 1);
-	CHECK_EQ(result, 8);
+	CHECK_EQ(get(&result), 8);
 	CHECK_EQ(rt0_fd_close(e), 0);
 	CHECK_EQ(rt0_eventfd(2, EFD_SEMAPHORE, &e), 0);
 	CHECK_EQ(rt0_fd_read(e, &v, 8), 8);
@@ -469,7 +469,7 @@ TEST(io_terminal_lines)
 	CHECK_EQ(get(&done), 0);
 	CHECK_EQ(rt0_fd_write(m, "line\nnext\nend", 13), 13);
 	await(&done, 1);
-	CHECK_EQ(result, 5); // a line at a time, though more is there
+	CHECK_EQ(get(&result), 5); // a line at a time, though more is there
 	CHECK_EQ(rt0_fd_read(t, b, sizeof b), 5);
 	CHECK_EQ(rt0_fd_set_deadline(t, 1), 0);
 	CHECK_EQ(rt0_fd_read(t, b, sizeof b), -ETIMEDOUT);
@@ -478,7 +478,7 @@ TEST(io_terminal_lines)
 	yield(10);
 	CHECK_EQ(rt0_fd_close(t), 0);
 	await(&done, 2);
-	CHECK_EQ(result, -ECANCELED);
+	CHECK_EQ(get(&result), -ECANCELED);
 	CHECK_EQ(rt0_fd_close(m), 0);
 }
 
@@ -529,7 +529,7 @@ TEST(io_blocking_pipe_gives_the_processor_away)
 		bool open = write(q[1], "abc", 3) == 3;
 		await(&done, 1);
 		// The close came first, or for new calls only: the one that runs keeps the descriptor.
-		CHECK_EQ(result, open ? 3 : -ECANCELED);
+		CHECK_EQ(get(&result), open ? 3 : -ECANCELED);
 		close(q[1]);
 		if (open)
 			break;
@@ -545,7 +545,7 @@ TEST(io_blocking_pipe_gives_the_processor_away)
 	yield(10);
 	CHECK_EQ(write(q[1], "abcd", 4), 4);
 	await(&done, 1);
-	CHECK_EQ(result, 4);
+	CHECK_EQ(get(&result), 4);
 }
 
 static void
@@ -578,7 +578,7 @@ TEST(io_megabytes_to_a_slow_reader)
 	CHECK_EQ(rt0_fd_write(p[1], big, N), N);
 	CHECK_EQ(rt0_fd_close(p[1]), 0);
 	await(&done, 1);
-	CHECK_EQ(result, N);
+	CHECK_EQ(get(&result), N);
 	free(big);
 }
 
@@ -607,7 +607,7 @@ TEST(io_writev_beyond_iov_max)
 		CHECK_EQ(rt0_fd_writev(p[1], v, N), at);
 		CHECK_EQ(rt0_fd_close(p[1]), 0);
 		await(&done, 1);
-		CHECK_EQ(result, at);
+		CHECK_EQ(get(&result), at);
 		CHECK(memcmp(before, v, sizeof v) == 0);
 	}
 }

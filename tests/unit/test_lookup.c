@@ -12,6 +12,7 @@
 
 #include "apiutil.h"
 #include "netutil.h"
+#include "proc.h"
 
 #include "../../src/net/lookup.h"
 
@@ -268,17 +269,6 @@ asker(void *arg)
 		test_fail("lookup: %d\n", n);
 }
 
-static int
-threads(void)
-{
-	int n = -2;
-	DIR *d = opendir("/proc/self/task");
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
 TEST(lookup_bounded_threads)
 {
 	fake = slow;
@@ -289,7 +279,7 @@ TEST(lookup_bounded_threads)
 		rt0_sleep(RT0_MILLISECOND);
 	rt0_sleep(20 * RT0_MILLISECOND);
 	CHECK_EQ(get(&ninside), 16);
-	CHECK(threads() < 16 + 16);
+	CHECK(proc_threads() < 16 + 16);
 	// Others run meanwhile, and their numbers need no turn.
 	rt0_addr a[1];
 	CHECK_EQ(rt0_lookup("127.0.0.1", "80", 0, RT0_NEVER, a, 1), 1);

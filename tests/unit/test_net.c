@@ -217,7 +217,7 @@ TEST_T(net_drained_loses_nothing, 20000)
 			else if (extra != 3)
 				CHECK_EQ(rt0_fd_read(srv, b, sizeof b), 0);
 			if (extra == 2)
-				CHECK_EQ(result, 0);
+				CHECK_EQ(get(&result), 0);
 		}
 		rt0_fd_close(cli);
 		CHECK_EQ(rt0_fd_close(srv), 0);
@@ -252,7 +252,7 @@ TEST(net_reset_connection)
 	yield(10);
 	CHECK_EQ(rt0_fd_close(cli), 0);
 	await(&done, 1);
-	CHECK_EQ(result, -ECONNRESET);
+	CHECK_EQ(get(&result), -ECONNRESET);
 	CHECK_EQ(rt0_fd_write(srv, "x", 1), -EPIPE);
 	CHECK_EQ(rt0_fd_read(srv, b, 1), 0);
 	CHECK_EQ(rt0_fd_close(srv), 0);
@@ -367,7 +367,7 @@ TEST(net_accept_is_woken_by_close_and_deadline)
 		if (i % 2) {
 			CHECK_EQ(rt0_fd_set_deadline(lis, i % 4 == 1 ? 1 : rt0_nanotime() + 1000000), 0);
 			await(&done, 3);
-			CHECK_EQ(result, -ETIMEDOUT);
+			CHECK_EQ(get(&result), -ETIMEDOUT);
 			CHECK_EQ(rt0_fd_set_deadline(lis, INT64_MAX), 0);
 			CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &cli), 0);
 			CHECK_EQ(rt0_accept(lis, &srv, NULL), 0);
@@ -377,7 +377,7 @@ TEST(net_accept_is_woken_by_close_and_deadline)
 		} else {
 			CHECK_EQ(rt0_fd_close(lis), 0);
 			await(&done, 3);
-			CHECK_EQ(result, -ECANCELED);
+			CHECK_EQ(get(&result), -ECANCELED);
 			rt0_fd *again; // the port is free
 			CHECK_EQ(rt0_listen_addr(&at, 0, &again), 0);
 			CHECK_EQ(rt0_fd_close(again), 0);
@@ -477,7 +477,7 @@ TEST(net_accept_backs_off_until_a_deadline)
 		rt0_sleep(1000000);
 	CHECK_EQ(rt0_fd_close(lis), 0);
 	await(&done, 1);
-	CHECK_EQ(result, -ECANCELED);
+	CHECK_EQ(get(&result), -ECANCELED);
 }
 
 TEST(net_accept_without_descriptors)
@@ -491,11 +491,11 @@ TEST(net_accept_without_descriptors)
 	rt0_go(acceptor, lis);
 	while (get(&troubles) < 4)
 		rt0_sleep(1000000);
-	CHECK_EQ(lasterr, -EMFILE);
+	CHECK_EQ(get(&lasterr), -EMFILE);
 	CHECK_EQ(get(&done), 0);
 	CHECK_EQ(rt0_fd_close(spare), 0); // now there is one
 	await(&done, 1);
-	CHECK_EQ(result, 0);
+	CHECK_EQ(get(&result), 0);
 	// Closed, and out of time, while it backs off.
 	CHECK_EQ(rt0_dial_addr(&at, 0, INT64_MAX, &spare), -EMFILE);
 	for (int i = 0; i < 2; i++) {
@@ -508,7 +508,7 @@ TEST(net_accept_without_descriptors)
 			rt0_sleep(1000000);
 		CHECK_EQ(i == 0 ? rt0_fd_set_deadline(lis, 1) : rt0_fd_close(lis), 0);
 		await(&done, 2 + i);
-		CHECK_EQ(result, i == 0 ? -ETIMEDOUT : -ECANCELED);
+		CHECK_EQ(get(&result), i == 0 ? -ETIMEDOUT : -ECANCELED);
 		if (i == 0)
 			CHECK_EQ(rt0_fd_set_deadline(lis, INT64_MAX), 0);
 	}

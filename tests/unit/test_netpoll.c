@@ -145,7 +145,7 @@ TEST_T(netpoll_no_wakeup_is_lost, 20000)
 		await(&setters, 3 * with);
 		runtime_poll_set_deadline(pd, INT64_MAX, POLLREAD + POLLWRITE);
 		await(&done, 1);
-		CHECK(woken > 0);
+		CHECK(get(&woken) > 0);
 		runtime_poll_unblock(pd);
 		runtime_poll_close(pd);
 		CHECK_EQ(sched.npollwait, 0);
@@ -172,7 +172,7 @@ TEST_T(netpoll_close_against_wait, 20000)
 			ready(tag, POLLREAD);
 		runtime_poll_unblock(pd);
 		await(&done, 1);
-		CHECK(woken == POLL_CLOSING || (woken == POLL_OK && i % 5 == 0));
+		CHECK(get(&woken) == POLL_CLOSING || (get(&woken) == POLL_OK && i % 5 == 0));
 		runtime_poll_close(pd);
 		CHECK_EQ(ready(tag, POLLREAD + POLLWRITE), 0);
 		close(q[0]);
@@ -264,7 +264,7 @@ TEST(netpoll_break_wakes_for_work_and_timers)
 	rt0_go(reads, p[0]);
 	CHECK_EQ(pthread_create(&t, NULL, thread, NULL), 0);
 	RT0_BLOCKING(pthread_join(t, NULL));
-	CHECK_EQ(done, 50);
+	CHECK_EQ(get(&done), 50);
 	CHECK_EQ(rt0_fd_close(p[0]), 0);
 	await(&done, 51);
 }

@@ -51,7 +51,7 @@ TEST(net_udp_datagrams)
 	yield(10);
 	CHECK_EQ(rt0_fd_close(c), 0);
 	await(&done, 1);
-	CHECK_EQ(result, -ECANCELED);
+	CHECK_EQ(get(&result), -ECANCELED);
 }
 
 TEST(net_udp_both_families)

@@ -11,20 +11,10 @@
 #include "../../include/rt0/process.h"
 #include "apiutil.h"
 #include "netutil.h"
+#include "proc.h"
 
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define SH(script) ARGV("sh", "-c", script)
-
-static int
-threads(void)
-{
-	int n = -2;
-	DIR *d = opendir("/proc/self/task");
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
 
 // quiet waits until there are n goroutines: who was to end may need a moment.
 static void
@@ -593,7 +583,7 @@ TEST_T(process_200_at_one_time, 60000)
 		rt0_sleep(RT0_MILLISECOND);
 	quiet(n);
 	CHECK_EQ(netutil_fds(), fds);
-	CHECK(threads() < 30);
+	CHECK(proc_threads() < 30);
 	nochild();
 }
 

@@ -8,12 +8,6 @@
 
 enum { HOUR_S = 3600 };
 
-static rt0_chan *
-ints(size_t cap)
-{
-	return rt0_chan_make(sizeof(int), cap);
-}
-
 static int64_t
 in(int64_t us)
 {

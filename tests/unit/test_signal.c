@@ -13,12 +13,6 @@
 #include "apiutil.h"
 #include "child.h"
 
-static rt0_chan *
-intchan(size_t cap)
-{
-	return rt0_chan_make(sizeof(int), cap);
-}
-
 static int
 next(rt0_chan *c)
 {
@@ -85,7 +79,7 @@ part(void (*fn)(void), char *text, size_t size)
 
 TEST(signal_notify_delivers)
 {
-	rt0_chan *c = intchan(1), *all = intchan(10);
+	rt0_chan *c = ints(1), *all = ints(10);
 	CHECK_EQ(RT0_NOTIFY(c, SIGHUP), 0);
 	send(SIGHUP);
 	CHECK_EQ(next(c), SIGHUP);
@@ -113,7 +107,7 @@ TEST(signal_notify_delivers)
 
 TEST(signal_notify_full_channel_drops)
 {
-	rt0_chan *c = intchan(1), *seen = intchan(1);
+	rt0_chan *c = ints(1), *seen = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1, SIGUSR2), 0);
 	for (int i = 0; i < 10; i++) {
 		send(SIGUSR1);
@@ -141,7 +135,7 @@ drain(void *c)
 
 TEST_T(signal_stress, 30000)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1, SIGUSR2), 0);
 	set(&stressing, 1);
 	rt0_go(drain, c);
@@ -161,7 +155,7 @@ TEST_T(signal_stress, 30000)
 static void
 stop_then_hup(void)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	RT0_NOTIFY(c, SIGHUP);
 	send(SIGHUP);
 	CHECK_EQ(next(c), SIGHUP);
@@ -174,7 +168,7 @@ stop_then_hup(void)
 static void
 reset_then_int(void)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	RT0_NOTIFY(c, SIGINT, SIGUSR1);
 	RT0_RESET(SIGINT);
 	send(SIGUSR1);
@@ -187,7 +181,7 @@ reset_then_int(void)
 static void
 plain_term(void)
 {
-	rt0_go(drain, intchan(0));
+	rt0_go(drain, ints(0));
 	send(SIGTERM);
 	for (;;)
 		pause();
@@ -200,7 +194,7 @@ TEST(signal_stop_restores_default)
 	CHECK_STREQ(text, "");
 	const int sigs[] = {SIGWINCH, SIGUSR1, SIGCHLD, SIGRTMIN + 3};
 	for (size_t i = 0; i < sizeof sigs / sizeof sigs[0]; i++) {
-		rt0_chan *c = intchan(1);
+		rt0_chan *c = ints(1);
 		CHECK_EQ(rt0_signal_notify(c, &sigs[i], 1), 0);
 		send(sigs[i]);
 		CHECK_EQ(next(c), sigs[i]);
@@ -223,7 +217,7 @@ TEST(signal_reset_restores_default)
 
 TEST(signal_ignore_and_reset)
 {
-	rt0_chan *c = intchan(4);
+	rt0_chan *c = ints(4);
 	CHECK_EQ(rt0_signal_ignored(SIGHUP), false);
 	CHECK_EQ(RT0_NOTIFY(c, SIGHUP, SIGUSR1), 0);
 	uintptr_t usr1 = action(SIGUSR1);
@@ -262,7 +256,7 @@ stopper(void *c)
 static void
 atomic_stop(void)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	RT0_NOTIFY(c, SIGINT);
 	set(&stressing, 1);
 	rt0_go(stopper, c);
@@ -293,7 +287,7 @@ TEST_T(signal_atomic_stop, 60000)
 
 TEST(signal_notify_bad_arguments)
 {
-	rt0_chan *c = intchan(1), *wide = rt0_chan_make(8, 1);
+	rt0_chan *c = ints(1), *wide = rt0_chan_make(8, 1);
 	CHECK_EQ(RT0_NOTIFY(wide, SIGUSR1), -EINVAL);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1, SIGKILL), -EINVAL);
 	CHECK_EQ(RT0_NOTIFY(c, SIGSTOP), -EINVAL);
@@ -325,12 +319,12 @@ my_handler(int sig)
 // A handler that the program installs replaces rt0's, and notify gives it back.
 TEST(signal_handler_of_the_program_comes_back)
 {
-	rt0_go(drain, intchan(0)); // SIGUSR2 is rt0's now
+	rt0_go(drain, ints(0)); // SIGUSR2 is rt0's now
 	CHECK(action(SIGUSR2) != (uintptr_t)SIG_DFL);
 	signal(SIGUSR2, my_handler);
 	send(SIGUSR2);
 	await(&mine, SIGUSR2);
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR2), 0);
 	set(&mine, 0);
 	send(SIGUSR2);
@@ -352,7 +346,7 @@ TEST(signal_handler_before_grow_stays)
 {
 	signal(SIGUSR1, my_handler);
 	signal(SIGALRM, SIG_IGN);
-	rt0_go(drain, intchan(0));
+	rt0_go(drain, ints(0));
 	CHECK_EQ(action(SIGUSR1), (uintptr_t)my_handler);
 	CHECK_EQ(action(SIGALRM), (uintptr_t)SIG_IGN);
 	CHECK(action(SIGUSR2) != (uintptr_t)SIG_DFL);
@@ -378,7 +372,7 @@ idle_thread(void *arg)
 // Directed at a thread that rt0 does not know, which is where the kernel may deliver any signal.
 TEST(signal_on_foreign_thread_is_queued)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	pthread_t t;
 	CHECK_EQ(pthread_create(&t, NULL, idle_thread, NULL), 0);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1, SIGTERM), 0);
@@ -464,7 +458,7 @@ TEST(signal_mask_of_locked_goroutine_is_its_own)
 	await(&quit, 1);
 	CHECK_EQ(sigismember(&other, SIGUSR1), 0);
 	// It is delivered: to another thread.
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1), 0);
 	send(SIGUSR1);
 	CHECK_EQ(next(c), SIGUSR1);
@@ -489,7 +483,7 @@ parked(int procs)
 		_exit(0);
 	}
 	rt0_gomaxprocs(procs);
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGUSR1), 0);
 	for (int i = 0; i < 50; i++) {
 		CHECK_EQ(write(gate[1], &b, 1), 1);
@@ -588,7 +582,7 @@ TEST(signal_pipe_kills_for_stdout_only)
 
 TEST(signal_pipe_is_notified)
 {
-	rt0_chan *c = intchan(1);
+	rt0_chan *c = ints(1);
 	CHECK_EQ(RT0_NOTIFY(c, SIGPIPE), 0);
 	CHECK_EQ(write(broken(-1), "x", 1), -1);
 	CHECK_EQ(next(c), SIGPIPE);
@@ -614,22 +608,12 @@ prof(uintptr_t pc, uintptr_t sp, uintptr_t bp, struct g *gp, struct m *mp)
 }
 
 static void
-pong(void *arg)
-{
-	rt0_chan **c = arg;
-	int v;
-	RT0_RANGE (c[0], v)
-		rt0_chan_send(c[1], &v);
-	rt0_chan_close(c[1]);
-}
-
-static void
 pingpong(int procs, bool hook)
 {
 	rt0_gomaxprocs(procs);
 	if (hook)
 		__atomic_store_n(&runtime_sigprof, prof, __ATOMIC_RELEASE);
-	rt0_chan *c[2] = {intchan(0), intchan(0)};
+	rt0_chan *c[2] = {ints(0), ints(0)};
 	rt0_go(pong, c);
 	struct itimerval it = {{0, 1000}, {0, 1000}};
 	CHECK_EQ(setitimer(ITIMER_PROF, &it, NULL), 0);

@@ -64,16 +64,6 @@ storm_child(void *arg)
 }
 
 static void
-pong(void *arg)
-{
-	rt0_chan **c = arg;
-	int v;
-	RT0_RANGE (c[0], v)
-		rt0_chan_send(c[1], &v);
-	rt0_chan_close(c[1]);
-}
-
-static void
 storm_worker(void *arg)
 {
 	rt0_chan **c = arg;

@@ -25,6 +25,13 @@ rnd(uint64_t n)
 	return (seed >> 33) % n;
 }
 
+// store writes a part of the image, which is large, to the copy.
+static void
+store(size_t off, size_t n)
+{
+	CHECK_EQ(pwrite(copyfd, image + off, n, (off_t)off), (ssize_t)n);
+}
+
 static void
 setup(void)
 {
@@ -38,6 +45,7 @@ setup(void)
 	strcpy(copyname, "/tmp/rt0-test-damage-XXXXXX");
 	copyfd = mkstemp(copyname);
 	CHECK(copyfd >= 0);
+	store(0, imagesize);
 }
 
 static void
@@ -106,22 +114,16 @@ look(void)
 	return n;
 }
 
-static void
-store(size_t n)
-{
-	CHECK_EQ(ftruncate(copyfd, 0), 0);
-	CHECK_EQ(pwrite(copyfd, image, n, 0), (ssize_t)n);
-}
-
 TEST(symtab_damage_cut_file_gives_answer_or_none)
 {
 	setup();
-	store(imagesize);
 	CHECK(look() > 0);
 	CHECK(ninlined > 0);
 	for (int i = 0; i < 100; i++) {
-		store(rnd(imagesize));
+		size_t n = rnd(imagesize);
+		CHECK_EQ(ftruncate(copyfd, (off_t)n), 0);
 		look();
+		store(n, imagesize - n);
 	}
 	teardown();
 }
@@ -153,11 +155,13 @@ TEST(symtab_damage_flipped_bytes_give_answer_or_none)
 			at[k] = lo + rnd(len);
 			was[k] = image[at[k]];
 			image[at[k]] = rnd(3) == 0 ? 0xff : (uint8_t)rnd(256);
+			store(at[k], 1);
 		}
-		store(imagesize);
 		look();
-		while (n-- > 0)
+		while (n-- > 0) {
 			image[at[n]] = was[n];
+			store(at[n], 1);
+		}
 	}
 	teardown();
 }
@@ -186,9 +190,10 @@ TEST_T(symtab_damage_debug_sections_give_answer_or_none, 60000)
 			continue;
 		for (uint64_t n = 1 + rnd(1 + (uint64_t)i * sh.size / 4000); n > 0; n--)
 			image[sh.offset + rnd(sh.size)] = rnd(4) == 0 ? 0xff : (uint8_t)rnd(256);
-		store(imagesize);
+		store(sh.offset, sh.size);
 		look();
 		memcpy(image + sh.offset, was + sh.offset, sh.size);
+		store(sh.offset, sh.size);
 	}
 	free(was);
 	teardown();

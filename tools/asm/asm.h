@@ -32,7 +32,8 @@ enum {
 	MAXNAMES = 1 << 22,      // different identifiers
 	MAXEXPANSION = 1 << 22,  // tokens that one line's macros make
 	MAXEXPANSIONS = 1 << 26, // tokens that all macros make
-	MAXDEPTH = 100,          // files and macros inside each other
+	MAXDEPTH = 100,          // files, macros and types inside each other
+	MAXINCLUDES = 1 << 14,   // #include lines that are followed
 	MAXOPERANDS = 6,
 };
 
@@ -126,6 +127,7 @@ struct source {
 struct tok lex_next(void); // the next token of the current source
 void lex_open(const char *path, int fd, const char *text, size_t n);
 void lex_tokens(const struct tok *t, size_t n);
+int lex_byte(void); // of a file that is not for the lexer; -1 at its end
 bool lex_pop(void); // ends the current source; false if it was the last
 bool lex_string(const struct tok *t, struct arena *a, char **s, size_t *n); // unquotes
 

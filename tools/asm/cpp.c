@@ -31,6 +31,7 @@ static bool bol = true; // at the beginning of a line
 static struct tok kept; // a token that was read too far
 static bool havekept;
 static size_t expanded, expandedline;
+static int included;
 
 void
 cpp_reset(void)
@@ -39,6 +40,7 @@ cpp_reset(void)
 	bol = true;
 	havekept = false;
 	expanded = expandedline = 0;
+	included = 0;
 }
 
 // A growing list of tokens, in the arena of the line (a macro's body is copied when it is
@@ -265,6 +267,8 @@ include(void)
 		depth++;
 	if (depth > MAXDEPTH)
 		fatal("input recursion");
+	if (++included > MAXINCLUDES)
+		fatal("too many #include");
 	int fd = open_include(name, path, sizeof path);
 	lex_open(arena_text(&A.perm, path, strlen(path)), fd, NULL, 0);
 }

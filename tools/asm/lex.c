@@ -47,6 +47,12 @@ getch(struct source *s)
 	return c;
 }
 
+int
+lex_byte(void)
+{
+	return getch(A.src);
+}
+
 void
 lex_open(const char *path, int fd, const char *text, size_t n)
 {

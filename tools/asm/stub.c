@@ -15,6 +15,7 @@
 // bytes. The trampolines are text in Go's assembly language, which is assembled behind the source.
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,14 +120,16 @@ named(const char *s)
 
 static const struct type pointer = {"*", "void *", 8, 8, "i", false};
 
-// type reads a type into p. False: it is none that can be passed.
+// type reads a type into p. False: it is none that can be passed. depth counts those around it.
 static bool
-type(struct param *p)
+type(struct param *p, int depth)
 {
 	char w[64];
+	if (depth > MAXDEPTH)
+		return false;
 	if (eat("[]")) {
 		struct param element = {0};
-		if (!type(&element))
+		if (!type(&element, depth + 1))
 			return false;
 		p->type = &slice;
 		snprintf(p->ctype, sizeof p->ctype, "go_slice");
@@ -150,7 +153,7 @@ type(struct param *p)
 			snprintf(p->ctype, sizeof p->ctype, "void *");
 		else {
 			at = start;
-			if (!type(&to))
+			if (!type(&to, depth + 1))
 				return false;
 			snprintf(p->ctype, sizeof p->ctype, "void *");
 		}
@@ -174,7 +177,7 @@ list(struct param *p, int *np)
 	// First as a list of types alone, which is how results are often given.
 	for (;;) {
 		struct param q = {0};
-		if (n == MAXPARAMS || !type(&q))
+		if (n == MAXPARAMS || !type(&q, 0))
 			break;
 		snprintf(q.name, sizeof q.name, "r%d", n);
 		p[n++] = q;
@@ -191,7 +194,7 @@ list(struct param *p, int *np)
 		blanks();
 		bool typed = at < end && *at != ',' && *at != ')';
 		if (typed) {
-			if (!type(&p[n]))
+			if (!type(&p[n], 0))
 				return false;
 			for (int i = unnamed; i < n; i++) {
 				p[i].type = p[n].type;
@@ -207,29 +210,44 @@ list(struct param *p, int *np)
 	}
 }
 
-// cname makes a name that C and C++ can have.
+// cword: s is a name in C and in C++.
+static bool
+cword(const char *s)
+{
+	static const char *const words[] = {"_", "alignas", "alignof", "and", "and_eq", "asm",
+	    "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
+	    "concept", "const", "constexpr", "continue", "decltype", "default", "delete", "do",
+	    "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
+	    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new",
+	    "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private",
+	    "protected", "public", "register", "requires", "restrict", "return", "short", "signed",
+	    "sizeof", "static", "static_assert", "struct", "switch", "template", "this", "throw",
+	    "true", "try", "typedef", "typeid", "typename", "typeof", "union", "unsigned", "using",
+	    "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq"};
+	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
+		if (strcmp(s, words[k]) == 0)
+			return false;
+	return !isdigit((unsigned char)s[0]) && !strchr(s, '.');
+}
+
+// cname makes a name of p[i] that C can have, and none of those before it.
 static void
 cname(struct param *p, int i)
 {
-	static const char *const words[] = {"_", "auto", "bool", "case", "char", "class", "const",
-	    "default", "delete", "do", "double", "else", "enum", "extern", "float", "for", "goto",
-	    "if", "inline", "int", "long", "new", "operator", "private", "public", "register",
-	    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
-	    "throw", "try", "typedef", "union", "unsigned", "using", "void", "while"};
-	bool bad = false;
-	for (size_t k = 0; k < sizeof words / sizeof words[0]; k++)
-		bad |= strcmp(p->name, words[k]) == 0;
-	for (const char *s = p->name; *s; s++)
-		bad |= (unsigned char)*s >= 0x80 || *s == '.';
+	bool bad = !cword(p[i].name);
+	for (const char *s = p[i].name; *s; s++)
+		bad |= (unsigned char)*s >= 0x80;
+	for (int k = 0; k < i; k++)
+		bad |= strcmp(p[k].name, p[i].name) == 0;
 	if (bad)
-		snprintf(p->name, sizeof p->name, "a%d_", i);
+		snprintf(p[i].name, sizeof p[i].name, "a%d_", i);
 }
 
 static int
 place(struct param *p, int n, int off)
 {
 	for (int i = 0; i < n; i++) {
-		cname(&p[i], i);
+		cname(p, i);
 		off = (off + p[i].type->align - 1) / p[i].type->align * p[i].type->align;
 		p[i].off = off;
 		off += p[i].type->size;
@@ -249,7 +267,7 @@ declaration(struct function *f)
 		if (!list(f->out, &f->nout))
 			return false;
 	} else if (at < end && !strchr("\n\r/:.;", *at)) {
-		if (!type(&f->out[0]))
+		if (!type(&f->out[0], 0))
 			return false;
 		strcpy(f->out[0].name, "r0");
 		f->nout = 1;
@@ -420,7 +438,12 @@ trampoline(const struct function *f, const char *path, int lineno)
 	    8; // with the saved registers and the return address: a multiple of 16
 	int pointer_at = room - 8;
 	// To a debugger all of it is the line of the declaration: it is one line.
-	buf_print(&asmtext, "#line %d \"%s\"\n", lineno, path);
+	buf_print(&asmtext, "#line %d \"", lineno);
+	for (const char *s = path; *s; s++)
+		buf_print(&asmtext,
+		    (unsigned char)*s < ' ' || strchr("\"\\", *s) ? "\\x%02x" : "%c",
+		    (unsigned char)*s);
+	buf_print(&asmtext, "\"\n");
 	size_t start = asmtext.n;
 	buf_print(&asmtext, "TEXT %s%s(SB), 4|512, $0\n", package("_"), f->name);
 	for (int i = 0; i < 6; i++)
@@ -451,86 +474,86 @@ definition(const char *name)
 	return s && s->text ? s : NULL;
 }
 
+// line looks at one line, or at its first MAXTOKEN bytes, which are too long for a declaration.
 static void
-line(const char *path, int lineno)
+line(const char *path, int lineno, const char *text, size_t n, bool go)
 {
 	static struct function f;
-	const char *start = at;
-	if (!declaration(&f)) {
+	if (!go && (n < 2 || text[0] != '/' || text[1] != '/'))
+		return;
+	const char *start = text + (go ? 0 : 2);
+	A.file = path;
+	A.lineno = lineno;
+	at = start;
+	end = text + n;
+	if (n >= MAXTOKEN || !declaration(&f)) {
 		char name[128];
 		at = start;
 		bool known = eat("func") && word(name, sizeof name) && eat("(") && definition(name);
-		if (known && memchr(start, '{', (size_t)(end - start)) == NULL) {
-			A.file = path;
-			A.lineno = lineno;
+		if (known && memchr(start, '{', (size_t)(end - start)) == NULL)
 			error("%s cannot be called from C: its types cannot be passed", name);
-		}
 		return;
 	}
 	char cname[512];
-	int n = snprintf(cname, sizeof cname, "%s%s", package("_"), f.name);
-	if (!definition(f.name) || (size_t)n >= sizeof cname)
+	int len = snprintf(cname, sizeof cname, "%s%s", package("_"), f.name);
+	if (!definition(f.name) || (size_t)len >= sizeof cname)
 		return;
-	struct name *c = intern(cname, (size_t)n);
+	struct name *c = intern(cname, (size_t)len);
 	if (c->stubbed)
 		return; // declared twice
 	c->stubbed = true;
+	if (c->reg || c->macro || !cword(cname)) {
+		error("%s cannot be called from C: %s", f.name,
+		    c->reg         ? "it is the name of a register (see -p)"
+			: c->macro ? "it is the name of a macro (see -p)"
+				   : "C can have no such name (see -p)");
+		return;
+	}
 	prototype(&f);
 	trampoline(&f, path, lineno);
 }
 
-// scan looks at each line of a file: declarations in Go, in a source of ours those behind //.
+// scan reads the lines of a file. The declarations in one of Go's are all, in a source of ours
+// those behind //.
 static void
-scan(const char *path, const char *text, size_t n, bool go)
+scan(const char *path, bool go)
 {
-	int lineno = 1;
-	for (const char *p = text; p < text + n; lineno++) {
-		const char *nl = memchr(p, '\n', (size_t)(text + n - p));
-		end = nl ? nl : text + n;
-		at = p;
-		if (go || (end - p > 2 && p[0] == '/' && p[1] == '/')) {
-			at += go ? 0 : 2;
-			line(path, lineno);
-		}
-		p = nl ? nl + 1 : text + n;
-	}
-}
-
-static void
-scanfile(const char *path, bool go)
-{
-	static char chunk[1 << 16];
-	struct buf b = {0};
-	FILE *f = fopen(path, "rb");
-	size_t n;
-	if (!f) {
+	static char text[MAXTOKEN];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), lineno = 1, c;
+	if (fd < 0) {
 		A.file = path;
 		A.lineno = 0;
 		error("%s", strerror(errno));
 		return;
 	}
-	while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && b.n < MAXSECTION)
-		buf_put(&b, chunk, n);
-	fclose(f);
-	scan(path, (char *)b.p, b.n, go);
-	buf_free(&b);
+	lex_open(path, fd, NULL, 0);
+	size_t n = 0;
+	do {
+		c = lex_byte();
+		if (c >= 0 && c != '\n') {
+			if (n < sizeof text)
+				text[n++] = (char)c;
+			continue;
+		}
+		line(path, lineno++, text, n, go);
+		n = 0;
+	} while (c >= 0);
+	lex_pop();
 }
 
 // stubs makes the trampolines for what path defines, and assembles them.
 void
 stubs(const char *path)
 {
-	static char *text;
 	buf_free(&asmtext);
 	buf_free(&header);
 	buf_print(&asmtext, "\n"); // behind the last line of the source, which may not be ended
 	for (int i = 0; i < A.opt.nstubs; i++)
-		scanfile(A.opt.stub[i], true);
-	scanfile(path, false);
+		scan(A.opt.stub[i], true);
+	scan(path, false);
 	if (asmtext.n == 1)
 		return;
-	text = arena_text(&A.perm, (char *)asmtext.p, asmtext.n);
-	lex_open("trampoline", -1, text, asmtext.n);
+	lex_open("trampoline", -1, (char *)asmtext.p, asmtext.n);
 	parse();
 }
 

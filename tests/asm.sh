@@ -211,6 +211,21 @@ links() {
 		! readelf -dW "$b/libasm.so" "$b/libboth.so" | grep TEXTREL
 }
 
+# hidden: of one shared object, only EXPORT is seen; what is elsewhere in it is reached without the GOT.
+hidden() {
+	printf '%s\n' '#include "textflag.h"' 'TEXT seen(SB), NOSPLIT|EXPORT, $0' '	MOVQ	TLS, CX' '	MOVQ	0(CX)(TLS*1), AX' \
+		'	MOVQ	number(SB), R15' '	ADDQ	(R15), AX' '	JMP	rest<>(SB)' 'TEXT unseen(SB), NOSPLIT, $0' '	NOP' 'ENTRY rest<>(SB)' \
+		'	CALL	other(SB)' 'ENTRY back(SB)' '	RET' 'GLOBL x(SB), NOPTR, $8' >"$d/hidden.s"
+	printf 'extern void seen(void), back(void);\n__thread long tls;\nlong *number;\nvoid other(void) {}\nvoid *p = back;\n' >"$d/hidden.c"
+	local so=$d/libhidden.so
+	"$rt0" asm -pic -hidden -tls tls -o "$d/hidden.o" "$d/hidden.s" &&
+		gcc -fPIC -fvisibility=hidden -shared -Wl,-z,text -o "$so" "$d/hidden.o" -xc "$d/hidden.c" || return 1
+	[[ $(nm -D --defined-only "$so" | awk '{ print $NF }') == seen ]] || { nm -D "$so"; return 1; }
+	readelf -sW "$d/hidden.o" | awk '$8 ~ /^(unseen|back|x|number|other)$/ { n += $6 == "HIDDEN" } $8 == "rest" { n = 99 } END { exit n != 5 }' ||
+		{ readelf -sW "$d/hidden.o"; return 1; }
+	[[ $(readelf -rW "$d/hidden.o" | grep -c GOT) == 1 ]] # that of tls
+}
+
 # names: with a package, for C, and with a trampoline of the same name.
 names() {
 	printf '// func f()\nTEXT ·f(SB), 4, $0\n\tCALL x∕y·g(SB)\n\tRET\nTEXT s<>(SB), 4, $0\n\tRET\n' >"$d/names.s"
@@ -228,6 +243,8 @@ names() {
 		-p pkg -H $d/names.h:pkg.f pkg_f s x/y.g
 		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
 	END
+	printf 'TEXT a·f(SB), $200\n\tRET\n' >"$d/names.s" # prologues find rt0's function with -c as well
+	"$rt0" asm -c -o "$d/names.o" "$d/names.s" && nm "$d/names.o" | grep -q 'U runtime.morestack_noctxt$' || return 1
 	grep -q '^void pkg_f(void);' "$d/names.h"
 }
 calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "$d/calls" && "$d/calls"; }
@@ -344,6 +361,7 @@ for flags in -O0 '-O2 -fPIE' '-O2 -mavx2'; do
 	# shellcheck disable=SC2086
 	count "asm/calls${flags// /}" calls $flags
 done
+count asm/hidden hidden
 count asm/names names
 count asm/preempt morestack
 count asm/offsets offsets

@@ -23,6 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	A.opt.allerrors = data[0] & 8;
 	A.opt.package = data[0] & 16 ? "pkg" : NULL;
 	A.opt.output = data[0] & 32 ? "/dev/null" : NULL;
+	A.opt.hidden = data[0] & 128;
 	A.diag = null;
 	A.listing = data[0] & 64 ? null : NULL;
 	// Not ended by 0: reading beyond it is found.

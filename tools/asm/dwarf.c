@@ -202,7 +202,7 @@ information(struct buf *b)
 	addrel(DW_INFO, b->n, DW_LINE, 0);
 	buf_le(b, 0, 4);
 	for (const struct sym *s = A.syms; s; s = s->next) {
-		if (!s->text || s->section != SEC_TEXT)
+		if (!s->text || s->entry || s->section != SEC_TEXT)
 			continue;
 		buf_uleb(b, 2);
 		string(b, sym_cname(s));

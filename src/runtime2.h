@@ -87,7 +87,13 @@ struct stack {
 };
 
 struct gobuf {
-	uintptr_t sp; // a frame as in asm_offsets.h, while the goroutine is not running
+	uintptr_t sp; // a switchframe, while the goroutine is not running
+};
+
+// What mcall and swtch push, and who resumes the goroutine pops.
+struct switchframe {
+	uintptr_t fpmodes; // MXCSR, and 4 bytes on the x87 control word
+	uintptr_t r15, r14, r13, r12, rbx, rbp, pc;
 };
 
 // A sudog stands for a goroutine in a wait queue. It lives on the waiter's own stack: stacks do
@@ -368,6 +374,8 @@ OFFSET(m, g0, M_G0);
 OFFSET(m, gsignal, M_GSIGNAL);
 OFFSET(m, curg, M_CURG);
 OFFSET(m, tls, M_TLS);
+OFFSET(switchframe, rbp, FRAME_RBP);
+OFFSET(switchframe, pc, FRAME_PC);
 #undef OFFSET
 
 #endif

@@ -18,6 +18,7 @@ const struct hostedops *runtime_hosted BOOTDATA;
 void (*runtime_main_main)(void) BOOTDATA; // the program; set before rt0_go
 struct cpufeatures runtime_cpu;
 uint64_t runtime_ticks0 BOOTDATA; // time stamp counter at boot
+uintptr_t runtime_bootsp BOOTDATA; // rt0_go's own, for its return
 
 
 // check proves what the rest of the code takes for granted about the compiler and the machine.

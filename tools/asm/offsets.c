@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,21 @@ static bool ours; // inside one of the headers itself, not what they include
 static const char *const *headers;
 static int nheaders;
 
+// isheader: the file that a line marker names, in the compiler's spelling, is one of the headers.
+static bool
+isheader(const char *name, size_t n)
+{
+	char path[4096];
+	struct stat a, b;
+	snprintf(path, sizeof path, "%.*s", (int)n, name);
+	if (stat(path, &a) != 0)
+		return false;
+	for (int i = 0; i < nheaders; i++)
+		if (stat(headers[i], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return true;
+	return false;
+}
+
 // next reads a word or a character. Line markers say which file it is in. False: the end.
 static bool
 next(void)
@@ -41,10 +57,8 @@ next(void)
 			char *nl = memchr(at, '\n', (size_t)(end - at));
 			char *quote = memchr(at, '"', (size_t)((nl ? nl : end) - at));
 			char *close = quote ? strchr(quote + 1, '"') : NULL;
-			ours &= close == NULL;
-			for (int i = 0; close && i < nheaders; i++)
-				ours |= (size_t)(close - quote - 1) == strlen(headers[i]) &&
-				    strncmp(quote + 1, headers[i], strlen(headers[i])) == 0;
+			if (close)
+				ours = isheader(quote + 1, (size_t)(close - quote - 1));
 			at = nl ? nl : end;
 			continue;
 		}

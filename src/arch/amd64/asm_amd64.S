@@ -311,10 +311,6 @@ ENDFUNC runtime_abort
 // thread of the libc's (hosted, library). Returns only when rt0_stop ends a library's m0.
 FUNC runtime_rt0_go
 	.cfi_undefined rip
-	rdtsc
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	movq	%rax, runtime_entryticks(%rip)
 	pushq	%rbp
 	pushq	%rbx
 	pushq	%r12
@@ -370,14 +366,5 @@ FUNC runtime_rt0_go
 	popq	%rbp
 	ret
 ENDFUNC runtime_rt0_go
-
-	.section rt0_boot, "aw", @progbits
-	.globl	runtime_entryticks
-	.hidden	runtime_entryticks
-	.balign	8
-runtime_entryticks:
-	.zero	8
-runtime_bootsp:
-	.zero	8
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,11 +1,9 @@
 # rt0: `make run` shows it at work, `make check` is the fast test, `make test` tests everything.
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
-#   ASM=go|gnu: the assembly under src/arch, by our own assembler (.s, docs/asm.md) or by GNU's (.S)
 #   check: T=substring picks tests, J=jobs   torture: S=seconds   install: PREFIX, DESTDIR, LIBDIR
 # The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
-# There are no file lists: a source file under src/ is built because it exists. Folders of
+# There are no file lists: a .c or .s file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
-MAKEFLAGS += --no-builtin-rules
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -13,7 +11,6 @@ ARCH   ?= amd64
 OS     ?= linux
 DEBUG  ?= 0
 SAN    ?=
-ASM    ?= gnu
 J      ?= 2
 N      ?= 200
 PREFIX ?= /usr/local
@@ -34,10 +31,9 @@ CORE   := $(RT) -ffreestanding $(if $(findstring gcc,$(CC)),-fno-reorder-functio
 RTTEXT := objcopy --rename-section .text=rt0_text --rename-section .text.unlikely.=rt0_text
 HOSTED := -Wl,--wrap=main $(B)/rt0_main.o $(B)/librt0.a -lpthread -ldl
 
-ASMEXT := $(if $(filter gnu,$(ASM)),S,s)
 SRCS   := $(filter-out src/arch/% src/os/% src/posix/%,$(wildcard src/*/*.c)) \
-	$(wildcard src/arch/$(ARCH)/*.c src/arch/$(ARCH)/*.$(ASMEXT) src/os/$(OS)/*.c)
-ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).$(ASMEXT)
+	$(wildcard src/arch/$(ARCH)/*.[cs] src/os/$(OS)/*.[cs])
+ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).s
 OBJS   := $(patsubst %,$(B)/%.o,$(filter-out src/libc/rt0_main.c $(ENTRY),$(SRCS)))
 POSIX  := $(patsubst %,$(B)/%.o,$(wildcard src/posix/*.c))
 TOOLS  := $(patsubst %,$(B)/%.o,tools/rt0.c $(filter-out %/mkoptab.c,$(wildcard tools/asm/*.c)))
@@ -55,12 +51,13 @@ $(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
 $(B)/src/posix/%.c.o: src/posix/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -U_FORTIFY_SOURCE -c -o $@ $<
-# Assembly is assembled by the rt0 command, which is built first; it has the fields of C structs from go_asm.h.
+# Assembly is in Go's language (docs/asm.md): the rt0 command, built first, assembles it, and makes go_asm.h,
+# the fields of C structs, from headers.
 ASMHDR := src/runtime.h src/runtime2.h include/rt0/panic.h
 $(B)/go_asm.h: $(ASMHDR) $(wildcard src/*.h src/*/*.h include/*.h include/rt0/*.h) $(B)/flags $(B)/bin/rt0
 	@RT0_CC='$(CC)' $(B)/bin/rt0 asm $(ASMHDR:%=-offsets %) -o $@ $(filter-out -M%,$(CORE))
 $(B)/src/%.s.o: src/%.s $(B)/go_asm.h
-	@mkdir -p $(@D); $(B)/bin/rt0 asm -c -pic -hidden -tls runtime_tls_g -I$(B) $(filter -DRT0%,$(RT)) -o $@ $<
+	@mkdir -p $(@D); $(B)/bin/rt0 asm -c -pic -hidden -tls runtime_tls_g $(if $(findstring -g,$(CFLAGS)),,-g0) -I$(B) $(filter -DRT0%,$(RT)) -o $@ $<
 	@$(RTTEXT) $@
 $(B)/src/%.o: src/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(CORE) -c -o $@ $<

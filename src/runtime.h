@@ -3,7 +3,7 @@
 //
 // Rules that hold everywhere in src/:
 //   - No libc: memmove and friends are runtime_memmove...; the compiler may still call memcpy,
-//     memset, memmove and memcmp, which memmove_amd64.S defines weakly for pure programs.
+//     memset, memmove and memcmp, which memmove_amd64.s defines weakly for pure programs.
 //   - Errors are negative errno values. The kernel is called through runtime_sys* only.
 //   - The address of a thread-local is never kept across a call that can park. Use getg().
 //   - The solo rule: with GOMAXPROCS=1 (sched.solo) whoever holds the p is alone with all that

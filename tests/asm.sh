@@ -251,7 +251,15 @@ calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "
 # Functions that check the stack, on goroutines that are asked to give way.
 morestack() { "$rt0" build -Wall -Wextra -Werror "$t/preempt.c" "$t/preempt.s" -o "$d/preempt" && GOMAXPROCS=1 timeout 60 "$d/preempt"; }
 offsets() {
-	"$rt0" asm -offsets "$t/offsets.h" -o "$d/go_asm.h" && diff "$t/offsets.want" "$d/go_asm.h"
+	local cc
+	for cc in gcc clang; do
+		RT0_CC=$cc "$rt0" asm -offsets "$t/offsets.h" -o "$d/go_asm.h" && diff "$t/offsets.want" "$d/go_asm.h" || return 1
+	done
+	# Of two headers, one of which includes the other by another name, neither is missed.
+	printf '#include "sub/../b.h"\nstruct a { long x, y; };\n' >"$d/a.h"
+	printf '#pragma once\nstruct b { int u, v; };\n' >"$d/b.h"
+	mkdir -p "$d/sub"
+	(cd "$d" && "$rt0" asm -offsets a.h -offsets b.h -o two.h && [ "$(grep -cE '^#define (a_y 8|b_v 4)$' two.h)" = 2 ])
 }
 sha256() {
 	"$rt0" build -O2 -Wall -Wextra -Werror examples/asm/sha256.c examples/asm/sha256_block.s -o "$d/sha256" || return 1
@@ -293,7 +301,7 @@ fuzz() {
 	done
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -I"$build" -Itools/asm \
 		-o "$b/fuzz" "$t/fuzz.c" "${sources[@]}" || return 1
-	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
+	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s src/arch/amd64/*.s "$src"/amd64.s "$goroot"/src/*/*_amd64.s; do
 		[ -f "$f" ] && { printf '%b' "\\x$(printf %02x $((i++ % 128)))"; grep -v '^#include' "$f" | sed 's/NOSPLIT/4/g' | head -c 6000; } >"$b/corpus/seed$i"
 	done
 	nice "$b/fuzz" -max_len=8192 -timeout=20 -rss_limit_mb=2048 -max_total_time="$1" -print_final_stats=1 -artifact_prefix="$b/" "$b/corpus" >"$b/log" 2>&1 ||

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// boot.c: from rt0_go (asm_amd64.S) to main.main: args, check, schedinit, runtime_main.
+// boot.c: from rt0_go (asm_amd64.s) to main.main: args, check, schedinit, runtime_main.
 //
 // The order is the contract's: each step may rely on those above it, and a test reads it back from the boot
 // trace (GODEBUG=boottrace=1).

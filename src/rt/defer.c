@@ -42,10 +42,6 @@ struct try {
 	rt0_value value;
 };
 
-static_assert(offsetof(struct jump, result) == JUMP_RESULT, "asm_offsets.h");
-static_assert(offsetof(struct jump, fresult) == JUMP_FRESULT, "asm_offsets.h");
-static_assert(offsetof(struct rt0_deferred, sp) == DEFER_SP, "asm_offsets.h");
-
 enum { CHUNKCALLS = 62, CHUNKOS = 4096, TEXTSIZE = 256, NTEXTS = 16 };
 
 struct rt0_deferchunk {

@@ -102,11 +102,12 @@ skip(void)
 // ---- questions ----
 static FILE *questions;
 
-// ask makes the compiler write `->NAME VALUE`.
+// ask makes the compiler write `"->NAME VALUE"`, in a directive, since clang reads what it writes.
 static void
 ask(const char *name, const char *expression)
 {
-	fprintf(questions, "\t__asm__ volatile(\"\\n->%s %%c0\" :: \"i\"((long)(%s)));\n", name,
+	fprintf(questions,
+	    "\t__asm__ volatile(\"\\n.ascii \\\"->%s %%c0\\\"\" :: \"i\"((long)(%s)));\n", name,
 	    expression);
 }
 
@@ -337,6 +338,7 @@ asm_offsets(
 	for (int i = 0; i < nflags && n < 180; i++)
 		argv[n++] = (char *)flags[i];
 	argv[n++] = (char *)"-I.";
+	argv[n++] = (char *)"-fno-lto"; // the answers are read from what would be assembled
 	int mode = n++;
 	argv[n++] = (char *)"-";
 	argv[n] = NULL;
@@ -384,9 +386,9 @@ asm_offsets(
 		fprintf(f, " %s", slash ? slash + 1 : paths[i]);
 	}
 	fprintf(f, ".\n");
-	for (char *p = answers; (p = strstr(p, "\n->")) != NULL;) {
+	for (char *p = answers; (p = strstr(p, "\"->")) != NULL;) {
 		p += 3;
-		fprintf(f, "#define %.*s\n", (int)strcspn(p, "\n"), p);
+		fprintf(f, "#define %.*s\n", (int)strcspn(p, "\""), p);
 	}
 	free(answers);
 	bool ok = !ferror(f);

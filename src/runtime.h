@@ -186,7 +186,6 @@ bool runtime_preemptpoint(struct g *gp); // gives way if asked to
 // ---- newproc.c ----
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
-enum { GFREE_MAX = 1024, GFREE_BATCH = 64 }; // dead goroutines that a p keeps; how many leave it at once
 struct g *runtime_gfget(struct p *pp);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp);
@@ -586,6 +585,31 @@ static inline bool
 runtime_newqdeep(struct p *pp, int32_t n)
 {
 	return (int32_t)(pp->newqbottom - atomic_loadrlx(&pp->newqtop)) >= n;
+}
+
+// Lists of goroutines, first in, first out, linked by schedlink: the owner's, or under its lock.
+static inline void
+gqueueput(struct gqueue *q, struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (q->tail != NULL)
+		q->tail->schedlink = gp;
+	else
+		q->head = gp;
+	q->tail = gp;
+}
+
+// gqueueget takes the oldest; NULL: there is none.
+static inline struct g *
+gqueueget(struct gqueue *q)
+{
+	struct g *gp = q->head;
+	if (gp == NULL)
+		return NULL;
+	q->head = gp->schedlink;
+	if (q->head == NULL)
+		q->tail = NULL;
+	return gp;
 }
 
 // perturb is true one time in n in debug builds with GODEBUG=seed=N: there the scheduler does what it

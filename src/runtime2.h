@@ -148,8 +148,7 @@ struct g {
 	struct m *lockedm;     // the thread it is bound to
 	uintptr_t syscallsp;   // in a system call: where its stack stands (traceback)
 	uintptr_t syscallpc, syscallbp;
-	struct g *alllink;     // large and foreign goroutines: sched.allglarge. Others, dead: the next batch (newproc.c)
-	int32_t nfree;         // dead, first of a batch: how many are in it
+	struct g *alllink;     // large and foreign goroutines: stackLarge.all (stack.c)
 	void *racectx;         // TSan fiber, or ASan fake stack while away
 	struct stack segment;  // inside rt0_morestack: the stack in use
 	int32_t nopreempt;     // > 0: rt0_preempt_disable
@@ -163,6 +162,7 @@ struct g {
 };
 
 enum { NRUNQ = 256, NNEWQ = 4096, MAXPROCS = 1024 };
+enum { GFREE_MAX = 1024, GFREE_BATCH = 64 }; // dead goroutines that a p keeps; how many leave it at once
 #define STACKPREEMPT ((uintptr_t)-1314) // as Go's stackPreempt: above every stack
 
 // A thread found asleep in a system call.
@@ -257,6 +257,9 @@ struct p {
 	// owner only: switches until it looks at its timers again, how many that were, when it looked (timer.c)
 	int32_t timerticks, timerticks0;
 	int64_t timerlook;
+	int32_t due;    // owner only: turns that the ring has before new goroutines, since timers have readied some (timer.c)
+	int32_t nfired; // owner only: timers fired since the p was idle last, and when the last one was
+	int64_t firedat;
 
 	// runq.c: runq is a FIFO ring; newq a deque of goroutines not yet started.
 	uint32_t runqtail __attribute__((aligned(64)));  // owner writes (release)
@@ -268,10 +271,17 @@ struct p {
 	struct g **newq; // NNEWQ; constant once the world has started
 
 	// owner only (or who has stopped the world):
-	struct g *gfree;      // dead goroutines with default stacks, warm, last in first out
 	int32_t ngfree;
+	struct g *gfree[GFREE_MAX + 1]; // dead goroutines with default stacks, warm, last in first out
 	uint64_t goidcache, goidcacheend;
 	uint64_t nspawn, nswitch, nsteal; // counters of schedtrace
+};
+
+// Dead goroutines on their way from one p to another (newproc.c). sched.lock.
+struct gbatch {
+	struct gbatch *next;
+	int32_t n;
+	struct g *g[GFREE_BATCH];
 };
 
 struct gqueue {
@@ -297,8 +307,9 @@ struct schedt {
 	int64_t lastgrow;   // ns, when one more than the cap was last stopped
 	bool boundfirst;    // globrunqget: the other queue's turn
 	uint64_t nstops, ninthread; // counters of schedtrace
-	struct g *gfree;     // batches of dead goroutines that no p holds
-	struct g *gfreecold; // the same; pages below the g's own are the kernel's again
+	struct gbatch *gfree;     // batches of dead goroutines that no p holds
+	struct gbatch *gfreecold; // the same; pages below the g's own are the kernel's again
+	struct gbatch *gbatches;  // empty ones
 	int32_t ngfree;      // of both lists
 	struct m *freem;    // threads that have ended, to be freed
 	int32_t stopwait;

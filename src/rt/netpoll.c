@@ -447,15 +447,9 @@ runtime_netpollready(struct gqueue *q, struct polldesc *pd, int mode)
 		ready[1] = netpollunblock(pd, POLLWRITE, true);
 	int32_t n = 0;
 	for (int i = 0; i < 2; i++) {
-		struct g *gp = ready[i];
-		if (gp == NULL)
+		if (ready[i] == NULL)
 			continue;
-		gp->schedlink = NULL;
-		if (q->tail != NULL)
-			q->tail->schedlink = gp;
-		else
-			q->head = gp;
-		q->tail = gp;
+		gqueueput(q, ready[i]);
 		n++;
 	}
 	return n;

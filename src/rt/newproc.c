@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // newproc.c: making goroutines, and the dead ones that wait to be made again.
 //
-// A dead goroutine keeps its stack, warm: reuse costs tens of ns, a new page more than 1 µs. Each P
-// has a list, last in first out; what is too much goes to sched.gfree in batches, and comes from there in
-// batches, which are lists of GFREE_BATCH or fewer by schedlink, linked by alllink of their first. Nobody walks
-// one under the lock: of a million dead goroutines each is a page that no cache has.
+// A dead goroutine keeps its stack, warm: reuse costs tens of ns, a new page more than 1 µs. Each P has a stack of
+// them, last in first out; what is too much goes to sched.gfree in batches, and comes from there in batches. Of a
+// million dead goroutines each is a page that no cache has: they are noted in arrays, so that nobody has to look at
+// one to find the next, and gfget asks for those that come soon.
 #include "../runtime.h"
 
 enum {
@@ -23,21 +23,24 @@ newgoid(struct p *pp)
 	return pp->goidcache++;
 }
 
-// giveback moves a batch of pp's dead goroutines to the scheduler.
+// giveback moves a batch of pp's dead goroutines, the newest, to the scheduler. The oldest are as cold: a p that has
+// so many has just seen a thousand of them end.
 static void
 giveback(struct p *pp)
 {
-	struct g *head = pp->gfree, *tail = head;
-	int32_t n = 1;
-	for (; n < GFREE_BATCH && tail->schedlink != NULL; n++)
-		tail = tail->schedlink;
-	pp->gfree = tail->schedlink;
-	tail->schedlink = NULL;
-	head->nfree = n;
-	atomic_storerlx(&pp->ngfree, pp->ngfree - n);
+	int32_t n = pp->ngfree < GFREE_BATCH ? pp->ngfree : GFREE_BATCH;
 	runtime_lock(&sched.lock);
-	head->alllink = sched.gfree;
-	sched.gfree = head;
+	struct gbatch *b = sched.gbatches;
+	if (b != NULL)
+		sched.gbatches = b->next;
+	else
+		b = runtime_persistentalloc(sizeof *b, 64, &memstats.stacks_sys);
+	b->n = n;
+	for (int32_t i = 0; i < n; i++)
+		b->g[i] = pp->gfree[pp->ngfree - n + i];
+	atomic_storerlx(&pp->ngfree, pp->ngfree - n);
+	b->next = sched.gfree;
+	sched.gfree = b;
 	atomic_storerlx(&sched.ngfree, sched.ngfree + n);
 	runtime_unlock(&sched.lock);
 }
@@ -51,49 +54,59 @@ runtime_gfput(struct p *pp, struct g *gp)
 		runtime_gfree(gp);
 		return;
 	}
-	gp->schedlink = pp->gfree;
-	pp->gfree = gp;
-	atomic_storerlx(&pp->ngfree, pp->ngfree + 1); // read by gcount
-	if (likely(pp->ngfree <= GFREE_MAX))
-		return;
-	// The oldest would be the cold ones, but finding them costs a walk; the newest are at hand.
-	giveback(pp);
+	int32_t n = pp->ngfree;
+	pp->gfree[n] = gp;
+	atomic_storerlx(&pp->ngfree, n + 1); // read by gcount
+	if (unlikely(n == GFREE_MAX))
+		giveback(pp);
+}
+
+// gftake takes a batch from the scheduler.
+static NOINLINE void
+gftake(struct p *pp)
+{
+	runtime_lock(&sched.lock);
+	struct gbatch **list = sched.gfree != NULL ? &sched.gfree : &sched.gfreecold, *b = *list;
+	if (b != NULL) {
+		*list = b->next;
+		for (int32_t i = 0; i < b->n; i++)
+			pp->gfree[i] = b->g[i];
+		atomic_storerlx(&sched.ngfree, sched.ngfree - b->n);
+		atomic_storerlx(&pp->ngfree, b->n);
+		b->next = sched.gbatches;
+		sched.gbatches = b;
+	}
+	runtime_unlock(&sched.lock);
 }
 
 // gfget takes a dead goroutine of pp's, or a batch of the scheduler's; NULL: none.
 struct g *
 runtime_gfget(struct p *pp)
 {
-	struct g *gp = pp->gfree;
-	if (unlikely(gp == NULL && atomic_loadrlx(&sched.ngfree) > 0)) {
-		runtime_lock(&sched.lock);
-		struct g **list = sched.gfree != NULL ? &sched.gfree : &sched.gfreecold;
-		gp = *list;
-		if (gp != NULL) {
-			*list = gp->alllink;
-			gp->alllink = NULL;
-			atomic_storerlx(&sched.ngfree, sched.ngfree - gp->nfree);
-			atomic_storerlx(&pp->ngfree, gp->nfree);
-			pp->gfree = gp;
-		}
-		runtime_unlock(&sched.lock);
+	enum { AHEAD = 8 };
+	if (unlikely(pp->ngfree == 0)) {
+		if (atomic_loadrlx(&sched.ngfree) > 0)
+			gftake(pp);
+		if (pp->ngfree == 0)
+			return NULL;
 	}
-	if (gp != NULL) {
-		struct g *next = gp->schedlink;
-		pp->gfree = next;
-		atomic_storerlx(&pp->ngfree, pp->ngfree - 1);
+	int32_t n = pp->ngfree - 1;
+	atomic_storerlx(&pp->ngfree, n);
+	if (likely(n >= AHEAD)) {
 		// What newproc1 will write: the g, and the frame below it.
-		__builtin_prefetch(next, 1);
-		__builtin_prefetch((void *)((uintptr_t)next - 64), 1); // next may be NULL
+		uintptr_t later = (uintptr_t)pp->gfree[n - AHEAD];
+		__builtin_prefetch((void *)later, 1);
+		__builtin_prefetch((void *)(later + 64), 1);
+		__builtin_prefetch((void *)(later - 64), 1);
 	}
-	return gp;
+	return pp->gfree[n];
 }
 
 // gfpurge moves all of pp's dead goroutines to the scheduler. World stopped, or pp is ours.
 void
 runtime_gfpurge(struct p *pp)
 {
-	while (pp->gfree != NULL)
+	while (pp->ngfree > 0)
 		giveback(pp);
 }
 

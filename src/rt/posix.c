@@ -181,12 +181,7 @@ runtime_posixevent(struct gqueue *q, uint64_t tag, uint32_t events)
 			left &= READMASK;
 		if (gp == NULL)
 			continue;
-		gp->schedlink = NULL;
-		if (q->tail != NULL)
-			q->tail->schedlink = gp;
-		else
-			q->head = gp;
-		q->tail = gp;
+		gqueueput(q, gp);
 		n++;
 	}
 	// If nobody could be woken, all have been by something else: they arm again when they have tried.
@@ -306,17 +301,14 @@ closing1(struct posixfd *f, int32_t fd)
 		if (!claim(w->call, FIRED, &gp))
 			continue;
 		w->closed = true;
-		if (gp == NULL)
-			continue;
-		gp->schedlink = q.head;
-		q.head = gp;
+		if (gp != NULL)
+			gqueueput(&q, gp);
 	}
 	if (f->epoch == epoch)
 		runtime_netpollclose(fd);
 	f->epoch = 0;
 	runtime_unlock(&f->lock);
-	for (struct g *gp; (gp = q.head) != NULL;) {
-		q.head = gp->schedlink;
+	for (struct g *gp; (gp = gqueueget(&q)) != NULL;) {
 		atomic_xadd(&sched.npollwait, -1);
 		runtime_goready(gp);
 	}

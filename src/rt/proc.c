@@ -155,8 +155,7 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 		return;
 	struct m *mp = getg()->m;
 	if (mp->p != NULL) {
-		for (struct g *gp; (gp = q->head) != NULL;) {
-			q->head = gp->schedlink;
+		for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
 			casgstatus(gp, Gwaiting, Grunnable);
 			runtime_runqput(mp->p, gp, false);
 		}
@@ -172,19 +171,26 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 		runtime_startm(NULL, false);
 }
 
+// runfirst returns the first of the n goroutines that netpoll has found, to be run, and leaves the others to
+// injectglist. With a p.
+static struct g *
+runfirst(struct gqueue *q, int32_t n)
+{
+	struct g *gp = gqueueget(q);
+	if (gp == NULL)
+		return NULL;
+	runtime_injectglist(q, n - 1);
+	casgstatus(gp, Gwaiting, Grunnable);
+	return gp;
+}
+
 // netpollturn looks whether descriptors are ready, without waiting, and returns a goroutine to run.
 static struct g *
 netpollturn(void)
 {
 	struct gqueue q = {NULL, NULL};
 	int32_t n = runtime_netpoll(0, &q);
-	if (n == 0)
-		return NULL;
-	struct g *gp = q.head;
-	q.head = gp->schedlink;
-	runtime_injectglist(&q, n - 1);
-	casgstatus(gp, Gwaiting, Grunnable);
-	return gp;
+	return runfirst(&q, n);
 }
 
 // stealwork tries every p, from a random one on, four times; runnext only in the last round, and the timers.
@@ -226,10 +232,16 @@ globalturn(struct p *pp)
 	return atomic_loadrlx(&sched.runqsize) > 0 && (pp->schedtick % 61 == 0 || atomic_loadrlx(&pp->oldest) == 1);
 }
 
-// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, unless there is nothing to
-// wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run or NULL.
+// Where timers are due all the time, a sleep in the kernel between two of them costs as much as a hundred switches. An
+// m that has fired DENSE of them since it woke sleeps for at least DENSENS.
+enum { DENSE = 16 };
+static const int64_t DENSENS = MS / 4;
+
+// sleepnetpoll lets the current m, which has no p, sleep in netpoll until time until, or notbefore if that is later,
+// unless there is nothing to wait for there or somebody is at it. True: it has a p again, and *gpp a goroutine to run
+// or NULL.
 static bool
-sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
+sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp)
 {
 	struct m *mp = getg()->m;
 	*gpp = NULL;
@@ -249,6 +261,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 	int64_t next = runtime_timersnext(); // Dekker: set before polluntil could be seen
 	if (next < until)
 		until = next;
+	if (until < notbefore)
+		until = notbefore;
 	if (until != INT64_MAX) {
 		delay = until - runtime_nanotime();
 		if (delay < 0)
@@ -273,14 +287,8 @@ sleepnetpoll(int64_t until, bool wasspinning, bool *inherittime, struct g **gpp)
 		mp->spinning = true;
 		atomic_xadd(&sched.nmspinning, 1);
 	}
-	if (n > 0) {
-		struct g *gp = q.head;
-		q.head = gp->schedlink;
-		runtime_injectglist(&q, n - 1);
-		casgstatus(gp, Gwaiting, Grunnable);
-		*inherittime = false;
-		*gpp = gp;
-	}
+	*gpp = runfirst(&q, n);
+	*inherittime = false;
 	return true;
 }
 
@@ -363,6 +371,8 @@ top:;
 		runtime_unlock(&sched.lock);
 		goto top;
 	}
+	int64_t notbefore = pp->nfired >= DENSE ? pp->firedat + DENSENS : 0;
+	pp->nfired = 0;
 	if (runtime_releasep() != pp)
 		runtime_throw("findrunnable: wrong p");
 	runtime_pidleput(pp);
@@ -405,7 +415,7 @@ top:;
 		if (next < until)
 			until = next;
 	}
-	if (!sleepnetpoll(until, wasspinning, inherittime, &gp))
+	if (!sleepnetpoll(until, notbefore, wasspinning, inherittime, &gp))
 		runtime_stopm();
 	else if (gp != NULL)
 		return gp;

@@ -13,7 +13,8 @@
 //          oldest run first. Not by counting picks: every oldest one taken out of turn opens another
 //          branch of such a tree, and with it hundreds of stacks.
 // A goroutine that starts many without waiting (newqdeep) is made to yield, so that they run, end, and
-// leave their warm stacks to the next. The ring then gets every 16th pick, otherwise every second.
+// leave their warm stacks to the next. The ring then gets every 16th pick, otherwise every second; and all,
+// until what timers have readied has run (due).
 // Full ring or deque: half of it moves to sched.runq at once: one lock per 128 goroutines or more.
 //
 // Under the solo rule (runtime.h) no thief exists, and the CASes are plain stores.
@@ -23,30 +24,6 @@
 // sched.lazywake, and sysmon, which then ticks at its fastest, wakes a P if runnext is still there a
 // tick later while the same goroutine runs. models/runnext.pml shows that nothing stays behind.
 #include "../runtime.h"
-
-// ---- lists of goroutines, linked by schedlink; the owner's or under its lock ----
-
-static inline void
-gqueueput(struct gqueue *q, struct g *gp)
-{
-	gp->schedlink = NULL;
-	if (q->tail != NULL)
-		q->tail->schedlink = gp;
-	else
-		q->head = gp;
-	q->tail = gp;
-}
-
-// gqueueget takes the oldest; there is one.
-static inline struct g *
-gqueueget(struct gqueue *q)
-{
-	struct g *gp = q->head;
-	q->head = gp->schedlink;
-	if (q->head == NULL)
-		q->tail = NULL;
-	return gp;
-}
 
 // ---- the queues of a P ----
 
@@ -237,6 +214,11 @@ runtime_runqget(struct p *pp, bool *inherittime)
 			if (gp != NULL)
 				return gp;
 		}
+	}
+	if (unlikely(pp->due > 0)) {
+		pp->due--;
+		if ((gp = fifoget(pp)) != NULL)
+			return gp;
 	}
 	// By turns, so that neither those that yield nor those that spawn have it all.
 	uint32_t turn = runtime_newqdeep(pp, NEWQDEEP / 2) ? 15 : 1;

@@ -386,17 +386,18 @@ runtime_stackscavenge(void)
 	struct iovec_any v[GFREE_BATCH];
 	int32_t n = 0;
 	HELD(&sched.lock);
-	struct g *head = sched.gfree;
-	if (head == NULL)
+	struct gbatch *b = sched.gfree;
+	if (b == NULL)
 		return 0;
-	for (struct g *gp = head; gp != NULL; gp = gp->schedlink) {
+	for (; n < b->n; n++) {
+		struct g *gp = b->g[n];
 		uintptr_t top = (uintptr_t)gp & ~(PAGESIZE - 1);
-		v[n++] = (struct iovec_any){(void *)gp->stack.lo, top - gp->stack.lo};
+		v[n] = (struct iovec_any){(void *)gp->stack.lo, top - gp->stack.lo};
 	}
 	runtime_sysUnusedBatch(v, n);
-	sched.gfree = head->alllink;
-	head->alllink = sched.gfreecold;
-	sched.gfreecold = head;
+	sched.gfree = b->next;
+	b->next = sched.gfreecold;
+	sched.gfreecold = b;
 	return n;
 }
 

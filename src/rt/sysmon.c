@@ -5,8 +5,7 @@
 // long each time, at most 10 ms; not at all while every p is idle. It takes back the ps of ms that
 // are long in system calls, declared or not, asks goroutines that run for more than 10 ms to give way, wakes a p
 // for what the runnext-only dance (runq.c) left lying, polls the network and has timers looked at when nobody
-// else does, gives pages of dead stacks back, and
-// prints schedtrace.
+// else does, gives pages of dead stacks back, and prints schedtrace.
 //
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
@@ -192,115 +191,152 @@ pollforothers(int64_t now, int64_t *next)
 	return did;
 }
 
+// What sysmon remembers from one look to the next; its own.
+static struct sysmonstate {
+	int64_t now, next;     // the time of this look; when something is due that it knows of
+	int64_t woken;         // when the sleep while all were idle ended
+	int64_t lasttrace, lastscavenge;
+	int64_t deadlook;      // ns to the next look for a deadlock
+	int32_t idle;          // looks in a row that found nothing
+	uint32_t delay;        // us
+	int32_t bound;         // sched.nbound at the last look
+	struct m *newmlast;    // the thread that was being made, and since when
+	int64_t newmwhen;
+} mon;
+
+static void
+tick(void)
+{
+	mon.now = runtime_nanotime();
+	atomic_storerlx(&sched.coarsenow, mon.now);
+}
+
+// nap sleeps between two looks: 20 us while they find something, up to 10 ms while they do not, and not beyond
+// next.
+static void
+nap(void)
+{
+	if (mon.idle == 0)
+		mon.delay = 20;
+	else if (mon.idle > 50)
+		mon.delay *= 2;
+	if (mon.delay > 10 * 1000)
+		mon.delay = 10 * 1000;
+	uint32_t us = mon.delay;
+	if (mon.next != INT64_MAX) {
+		// Somebody waits for a slice to end, or for a thread that may be asleep.
+		int64_t left = (mon.next - mon.now) / 1000;
+		us = left < 20 ? 20 : left > 10 * 1000 ? 10 * 1000 : (uint32_t)left;
+	}
+	if (us <= 80) {
+		runtime_usleep(us);
+	} else {
+		// Long: lazywake (proc.c) and who comes back without a p may cut it
+		// short by making the word 0. Dekker with both.
+		atomic_store(&sched.sysmonslow, 1);
+		if (atomic_load(&sched.lazywake) == 0 && atomic_load(&sched.nbound) <= mon.bound)
+			runtime_futexsleep(&sched.sysmonslow, 1, us * 1000ll);
+		atomic_storerlx(&sched.sysmonslow, 0);
+	}
+	tick();
+}
+
+static bool
+allidle(void)
+{
+	return atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs);
+}
+
+// rest sleeps, while all ps are idle or the world is stopped, until pidleget or startTheWorld calls. Dead stacks
+// that nobody has looked at are a reason to look again in a while. So are threads that are not ours (checkdead.c).
+static void
+rest(void)
+{
+	if (!allidle() || debug.schedtrace > 0)
+		return;
+	if (!atomic_loadrlx(&sched.gcwaiting) && mon.now - mon.woken < 10 * MS) {
+		// Woken a moment ago, by somebody who has become idle again: a server with little to do, for
+		// whom to wake us costs more than the request. Not so often.
+		mon.idle = 51;
+		mon.delay = 10 * 1000;
+		return;
+	}
+	runtime_lock(&sched.lock);
+	if (allidle()) {
+		int64_t ns = mon.lastscavenge + scavengeperiod - mon.now;
+		if (ns <= 0) {
+			mon.lastscavenge = mon.now;
+			ns = runtime_stackscavenge() > 0 ? scavengeperiod : -1;
+		} else if (sched.gfree == NULL) {
+			ns = -1;
+		}
+		mon.deadlook = runtime_lookagain() ? runtime_looknext(mon.deadlook) : 0;
+		if (mon.deadlook != 0 && (ns < 0 || mon.deadlook < ns))
+			ns = mon.deadlook;
+		atomic_storerlx(&sched.sysmonwait, 1);
+		atomic_storerlx(&sched.coarsenow, 0);
+		runtime_unlock(&sched.lock);
+		if (runtime_notetsleep(&sched.sysmonnote, ns))
+			mon.deadlook = 0; // somebody ran meanwhile
+		runtime_lock(&sched.lock);
+		atomic_storerlx(&sched.sysmonwait, 0);
+		runtime_noteclear(&sched.sysmonnote);
+		mon.idle = 0;
+		mon.delay = 20;
+	}
+	runtime_unlock(&sched.lock);
+	tick();
+	mon.woken = mon.now;
+}
+
+// look does what is due, and tells whether it found anything.
+static bool
+look(void)
+{
+	int64_t now = mon.now;
+	runtime_lock(&sched.sysmonlock);
+	bool did = atomic_loadrlx(&sched.lazywake) != 0;
+	atomic_storerlx(&sched.lazywake, 0);
+	mon.next = INT64_MAX;
+	mon.bound = atomic_loadrlx(&sched.nbound);
+	did |= retake(now, &mon.next);
+	did |= pollforothers(now, &mon.next);
+	if (atomic_loadrlx(&sched.needspare) != 0) {
+		atomic_storerlx(&sched.needspare, 0);
+		runtime_sparem();
+		did = true;
+	}
+	// A thread that cannot be made: see takebackps.
+	struct m *cur = atomic_loadacq(&sched.newmcur);
+	if (cur == NULL || cur != mon.newmlast) {
+		mon.newmlast = cur;
+		mon.newmwhen = now;
+	} else if (mon.newmwhen + 10 * MS <= now && atomic_loadrlx(&sched.nbound) > 0) {
+		mon.newmwhen = now;
+		runtime_takebackps();
+	}
+	runtime_unlock(&sched.sysmonlock);
+	return did;
+}
+
 static void
 sysmon(void)
 {
+	mon = (struct sysmonstate){.next = INT64_MAX}; // rt0_start may come again
 	runtime_lock(&sched.lock);
 	sched.nmsys++;
 	runtime_checkdead();
 	runtime_unlock(&sched.lock);
-	int64_t lasttrace = 0, lastscavenge = 0;
-	int64_t look = 0; // ns to the next look for a deadlock
-	int32_t idle = 0; // looks in a row that found nothing
-	uint32_t delay = 0;
-	int64_t now = 0, woken = 0, next = INT64_MAX, newmwhen = 0; // woken: from the sleep while all were idle
-	int32_t waiting = 0;
-	struct m *newmlast = NULL;
 	for (;;) {
-		if (idle == 0)
-			delay = 20;
-		else if (idle > 50)
-			delay *= 2;
-		if (delay > 10 * 1000)
-			delay = 10 * 1000;
-		uint32_t us = delay;
-		if (next != INT64_MAX) {
-			// Somebody waits for a slice to end, or for a thread that may be asleep.
-			int64_t left = (next - now) / 1000;
-			us = left < 20 ? 20 : left > 10 * 1000 ? 10 * 1000 : (uint32_t)left;
-		}
-		if (us <= 80) {
-			runtime_usleep(us);
-		} else {
-			// Long: lazywake (proc.c) and who comes back without a p may cut it
-			// short by making the word 0. Dekker with both.
-			atomic_store(&sched.sysmonslow, 1);
-			if (atomic_load(&sched.lazywake) == 0 && atomic_load(&sched.nbound) <= waiting)
-				runtime_futexsleep(&sched.sysmonslow, 1, us * 1000ll);
-			atomic_storerlx(&sched.sysmonslow, 0);
-		}
+		nap();
 		if (atomic_loadrlx(&sched.stopping))
 			return;
-		now = runtime_nanotime();
-		atomic_storerlx(&sched.coarsenow, now);
-		bool rest = atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs);
-		if (debug.schedtrace > 0)
-			rest = false;
-		if (rest && !atomic_loadrlx(&sched.gcwaiting) && now - woken < 10 * MS) {
-			// Woken a moment ago, by somebody who has become idle again: a server with little to do, for
-			// whom to wake us costs more than the request. Not so often.
-			rest = false;
-			idle = 51;
-			delay = 10 * 1000;
-		}
-		if (rest) {
-			runtime_lock(&sched.lock);
-			if (atomic_loadrlx(&sched.gcwaiting) || atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs)) {
-				// All idle: sleep until pidleget or startTheWorld calls. Dead stacks that
-				// nobody has looked at are a reason to look again in a while.
-				// So are threads that are not ours (checkdead.c).
-				int64_t ns = lastscavenge + scavengeperiod - now;
-				if (ns <= 0) {
-					lastscavenge = now;
-					ns = runtime_stackscavenge() > 0 ? scavengeperiod : -1;
-				} else if (sched.gfree == NULL) {
-					ns = -1;
-				}
-				look = runtime_lookagain() ? runtime_looknext(look) : 0;
-				if (look != 0 && (ns < 0 || look < ns))
-					ns = look;
-				atomic_storerlx(&sched.sysmonwait, 1);
-				atomic_storerlx(&sched.coarsenow, 0);
-				runtime_unlock(&sched.lock);
-				if (runtime_notetsleep(&sched.sysmonnote, ns))
-					look = 0; // somebody ran meanwhile
-				runtime_lock(&sched.lock);
-				atomic_storerlx(&sched.sysmonwait, 0);
-				runtime_noteclear(&sched.sysmonnote);
-				idle = 0;
-				delay = 20;
-			}
-			runtime_unlock(&sched.lock);
-			if (atomic_loadrlx(&sched.stopping))
-				return;
-			now = woken = runtime_nanotime();
-			atomic_storerlx(&sched.coarsenow, now);
-		}
-		runtime_lock(&sched.sysmonlock);
-		bool did = atomic_loadrlx(&sched.lazywake) != 0;
-		atomic_storerlx(&sched.lazywake, 0);
-		next = INT64_MAX;
-		waiting = atomic_loadrlx(&sched.nbound);
-		did |= retake(now, &next);
-		did |= pollforothers(now, &next);
-		if (atomic_loadrlx(&sched.needspare) != 0) {
-			atomic_storerlx(&sched.needspare, 0);
-			runtime_sparem();
-			did = true;
-		}
-		// A thread that cannot be made: see takebackps.
-		struct m *cur = atomic_loadacq(&sched.newmcur);
-		if (cur == NULL || cur != newmlast) {
-			newmlast = cur;
-			newmwhen = now;
-		} else if (newmwhen + 10 * MS <= now && atomic_loadrlx(&sched.nbound) > 0) {
-			newmwhen = now;
-			runtime_takebackps();
-		}
-		runtime_unlock(&sched.sysmonlock);
-		idle = did ? 0 : idle + 1;
-		if (debug.schedtrace > 0 && lasttrace + debug.schedtrace * MS <= now) {
-			lasttrace = now;
+		rest();
+		if (atomic_loadrlx(&sched.stopping))
+			return;
+		mon.idle = look() ? 0 : mon.idle + 1;
+		if (debug.schedtrace > 0 && mon.lasttrace + debug.schedtrace * MS <= mon.now) {
+			mon.lasttrace = mon.now;
 			runtime_schedtrace(debug.scheddetail > 0);
 			if (atomic_loadrlx(&sched.deadlook) != 0) { // sysmon never sleeps long then
 				runtime_lock(&sched.lock);
@@ -308,8 +344,8 @@ sysmon(void)
 				runtime_unlock(&sched.lock);
 			}
 		}
-		if (lastscavenge + scavengeperiod <= now) {
-			lastscavenge = now;
+		if (mon.lastscavenge + scavengeperiod <= mon.now) {
+			mon.lastscavenge = mon.now;
 			runtime_lock(&sched.lock);
 			runtime_stackscavenge();
 			runtime_unlock(&sched.lock);

@@ -225,7 +225,7 @@ struct timercall {
 
 struct due {
 	struct gqueue ready;
-	int32_t nready, ncalls;
+	int32_t nready, room, ncalls; // room: how many may be readied
 	struct timercall calls[NCALLS];
 };
 
@@ -254,12 +254,7 @@ fire(struct timers *ts, uint32_t ci, int64_t now, struct due *d)
 		atomic_storerel(&t->ts, NULL);
 	}
 	if (gp != NULL) {
-		gp->schedlink = NULL;
-		if (d->ready.tail != NULL)
-			d->ready.tail->schedlink = gp;
-		else
-			d->ready.head = gp;
-		d->ready.tail = gp;
+		gqueueput(&d->ready, gp);
 		d->nready++;
 	}
 }
@@ -305,7 +300,7 @@ runtimers(struct timers *ts, int64_t now, struct due *d)
 		for (int i = 0; i < AHEAD && near != 0; i++)
 			near = fetch(ts, near, true);
 		uint32_t ci;
-		while ((ci = s->head) != 0 && cellof(ts, ci)->when <= now && d->ncalls < NCALLS) {
+		while ((ci = s->head) != 0 && cellof(ts, ci)->when <= now && d->nready < d->room && d->ncalls < NCALLS) {
 			if (far != 0)
 				far = fetch(ts, far, false);
 			if (near != 0)
@@ -435,16 +430,23 @@ runtime_timersnext(void)
 {
 	int64_t next = INT64_MAX;
 	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		int64_t n = runtime_timernext(runtime_pat(i));
+		struct p *pp = runtime_pat(i);
+		int64_t n = pp == NULL ? INT64_MAX : runtime_timernext(pp);
 		if (n < next)
 			next = n;
 	}
 	return next;
 }
 
+// checktimers fires what is due on pp's wheel and readies it on the current p: as much as that one's ring holds, for what
+// goes from there to the global queue has left all caches when it comes back. The rest stays due, and the next look
+// or a thief finds it. Those that have slept go before new goroutines (due): they have been waiting for longer, and
+// leave their stacks to them. Returns when the next timer is due.
 int64_t
 runtime_checktimers(struct p *pp, int64_t now)
 {
+	enum { ROOMMIN = 32 }; // a ring that is always full must not stop the clock
+	struct p *mine = getg()->m->p;
 	int64_t next;
 	// rt0_stop has found no goroutine, and none may be started: what is due waits for the next rt0_start.
 	if (unlikely(atomic_loadrlx(&sched.stopping)))
@@ -454,18 +456,24 @@ runtime_checktimers(struct p *pp, int64_t now)
 		struct due d;
 		d.ready = (struct gqueue){NULL, NULL};
 		d.nready = d.ncalls = 0;
+		d.room = NRUNQ - (int32_t)(mine->runqtail - atomic_loadrlx(&mine->runqhead));
+		if (d.room < ROOMMIN)
+			d.room = ROOMMIN;
 		runtime_lock(&ts->lock);
 		runtimers(ts, now, &d);
 		runtime_unlock(&ts->lock);
-		for (struct g *gp; (gp = d.ready.head) != NULL;) {
-			d.ready.head = gp->schedlink;
+		for (struct g *gp; (gp = gqueueget(&d.ready)) != NULL;) {
 			__builtin_prefetch(d.ready.head);
 			runtime_ready(gp, false);
 		}
 		for (int32_t i = 0; i < d.ncalls; i++)
 			d.calls[i].call(d.calls[i].arg, d.calls[i].seq);
-		if (d.nready == 0 && d.ncalls == 0)
-			return runtime_timernext(pp); // somebody else has fired them, or next was too early
+		mine->nfired += d.nready + d.ncalls;
+		mine->firedat = now;
+		if (d.nready > 0)
+			mine->due = (int32_t)(mine->runqtail - atomic_loadrlx(&mine->runqhead));
+		if (d.nready == d.room || (d.nready == 0 && d.ncalls == 0))
+			return runtime_timernext(pp); // no room; somebody else has fired them; next was too early
 	}
 	return next;
 }
@@ -497,10 +505,10 @@ runtime_movetimers(struct p *from, struct p *to)
 		return;
 	if (dst == NULL)
 		dst = newtimers(to);
-	int l;
+	// The world is stopped, and who arms, stops or fires a timer has a p: nobody else is here, and nobody sees a
+	// timer that is on neither of the two wheels.
 	int64_t start;
-	// The world is stopped, and who arms, stops or fires a timer has a p: nobody else is here, and a timer
-	// may be between two wheels.
+	int l;
 	for (struct slot *s; (s = firstslot(ts, &l, &start)) != NULL;) {
 		uint32_t i = s->head;
 		emptied(ts, s);

@@ -57,7 +57,8 @@ ASMHDR := src/runtime.h src/runtime2.h include/rt0/panic.h
 $(B)/go_asm.h: $(ASMHDR) $(wildcard src/*.h src/*/*.h include/*.h include/rt0/*.h) $(B)/flags $(B)/bin/rt0
 	@RT0_CC='$(CC)' $(B)/bin/rt0 asm $(ASMHDR:%=-offsets %) -o $@ $(filter-out -M%,$(CORE))
 $(B)/src/%.s.o: src/%.s $(B)/go_asm.h
-	@mkdir -p $(@D); $(B)/bin/rt0 asm -c -pic -hidden -tls runtime_tls_g $(if $(findstring -g,$(CFLAGS)),,-g0) -I$(B) $(filter -DRT0%,$(RT)) -o $@ $<
+	@mkdir -p $(@D); $(B)/bin/rt0 asm -c -pic -hidden -tls runtime_tls_g $(if $(findstring -g,$(CFLAGS)),,-g0) \
+		-I$(B) $(filter -DRT0%,$(RT)) -o $@ $<
 	@$(RTTEXT) $@
 $(B)/src/%.o: src/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(CORE) -c -o $@ $<

@@ -2,7 +2,7 @@
 #   CC=gcc|clang   DEBUG=0..3   SAN=address|undefined|thread   WERROR=1   O=object directory
 #   check: T=substring picks tests, J=jobs   torture, fuzz: S=seconds   bench: T=names   install: PREFIX, DESTDIR, LIBDIR
 # The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
-# There are no file lists: a .c or .S file under src/ is built because it exists. Folders of
+# There are no file lists: a .c or .s file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
 ifeq ($(origin CC),default)
 CC := gcc
@@ -32,8 +32,8 @@ RTTEXT := objcopy --rename-section .text=rt0_text --rename-section .text.unlikel
 HOSTED := -Wl,--wrap=main $(B)/rt0_main.o $(B)/librt0.a -lpthread -ldl
 
 SRCS   := $(filter-out src/arch/% src/os/% src/posix/%,$(wildcard src/*/*.c)) \
-	$(wildcard src/arch/$(ARCH)/*.[cS] src/os/$(OS)/*.[cS])
-ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).S
+	$(wildcard src/arch/$(ARCH)/*.[cs] src/os/$(OS)/*.[cs])
+ENTRY  := src/arch/$(ARCH)/rt0_$(OS)_$(ARCH).s
 OBJS   := $(patsubst %,$(B)/%.o,$(filter-out src/libc/rt0_main.c $(ENTRY),$(SRCS)))
 POSIX  := $(patsubst %,$(B)/%.o,$(wildcard src/posix/*.c))
 TOOLS  := $(patsubst %,$(B)/%.o,tools/rt0.c $(filter-out %/mkoptab.c,$(wildcard tools/asm/*.c)))
@@ -51,6 +51,15 @@ $(B)/src/libc/%.c.o: src/libc/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -c -o $@ $<
 $(B)/src/posix/%.c.o: src/posix/%.c $(B)/flags
 	@mkdir -p $(@D); $(CC) $(RT) -U_FORTIFY_SOURCE -c -o $@ $<
+# Assembly is in Go's language (docs/asm.md): the rt0 command, built first, assembles it, and makes go_asm.h,
+# the fields of C structs, from headers.
+ASMHDR := src/runtime.h src/runtime2.h include/rt0/panic.h
+$(B)/go_asm.h: $(ASMHDR) $(wildcard src/*.h src/*/*.h include/*.h include/rt0/*.h) $(B)/flags $(B)/bin/rt0
+	@RT0_CC='$(CC)' $(B)/bin/rt0 asm $(ASMHDR:%=-offsets %) -o $@ $(filter-out -M%,$(CORE))
+$(B)/src/%.s.o: src/%.s $(B)/go_asm.h
+	@mkdir -p $(@D); $(B)/bin/rt0 asm -c -pic -hidden -tls runtime_tls_g $(if $(findstring -g,$(CFLAGS)),,-g0) \
+		-I$(B) $(filter -DRT0%,$(RT)) -o $@ $<
+	@$(RTTEXT) $@
 $(B)/src/%.o: src/% $(B)/flags
 	@mkdir -p $(@D); $(CC) $(CORE) -c -o $@ $<
 	@$(RTTEXT) $@

@@ -2,7 +2,7 @@
 // park_ready.pml: a goroutine parks on a channel while another M readies it (the "park dance").
 //
 // Models runtime_gopark, park_m, runtime_goready, runtime_ready and runtime_schedule of
-// src/rt/proc.c, runtime_mcall and runtime_gogo of src/arch/amd64/asm_amd64.S, and the unbuffered
+// src/rt/proc.c, runtime_mcall and runtime_gogo of src/arch/amd64/asm_amd64.s, and the unbuffered
 // paths of send and receive in src/sync/chan.c.
 //
 // The dance. A receiver (a sender alike) that finds nobody puts itself on the channel's queue and

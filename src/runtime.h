@@ -3,7 +3,7 @@
 //
 // Rules that hold everywhere in src/:
 //   - No libc: memmove and friends are runtime_memmove...; the compiler may still call memcpy,
-//     memset, memmove and memcmp, which memmove_amd64.S defines weakly for pure programs.
+//     memset, memmove and memcmp, which memmove_amd64.s defines weakly for pure programs.
 //   - Errors are negative errno values. The kernel is called through runtime_sys* only.
 //   - The address of a thread-local is never kept across a call that can park. Use getg().
 //   - The solo rule: with GOMAXPROCS=1 (sched.solo) whoever holds the p is alone with all that
@@ -123,6 +123,7 @@ void runtime_cpuinit(void);
 extern struct schedt sched;
 extern void (*runtime_main_main)(void); // the program's main; does not return, but in library mode
 extern struct g runtime_g0;
+extern uintptr_t runtime_bootsp;
 extern struct m runtime_m0;
 extern int32_t runtime_argc;
 extern char **runtime_argv;
@@ -499,6 +500,12 @@ RT0_NORETURN void runtime_badg(uint32_t sig, struct ucontext *ctx, struct g *gp)
 // Registers by DWARF's numbers: rax rdx rcx rbx rsi rdi rbp rsp r8..r15, rip.
 struct cfiregs {
 	uintptr_t r[17];
+};
+// What recovery needs (defer.c, runtime_resume); it lies on the stack that is left.
+struct jump {
+	struct cfiregs regs;
+	int64_t result; // of the function that returns
+	double fresult;
 };
 // cfistep goes one frame outwards by the unwind tables: CFI_DONE; CFI_OUTERMOST: there is none;
 // CFI_TRAP: done, and a signal stopped the frame that regs are now of, so its rip is exact (the next

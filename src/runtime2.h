@@ -12,7 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/amd64/asm_offsets.h"
 #include "lockrank.h"
 
 struct g;
@@ -86,7 +85,13 @@ struct stack {
 };
 
 struct gobuf {
-	uintptr_t sp; // a frame as in asm_offsets.h, while the goroutine is not running
+	uintptr_t sp; // a switchframe, while the goroutine is not running
+};
+
+// What mcall and swtch push, and who resumes the goroutine pops.
+struct switchframe {
+	uintptr_t fpmodes; // MXCSR, and 4 bytes on the x87 control word
+	uintptr_t r15, r14, r13, r12, rbx, rbp, pc;
 };
 
 // A sudog stands for a goroutine in a wait queue. It lives on the waiter's own stack: stacks do
@@ -397,18 +402,7 @@ struct schedt {
 	uint64_t npreemptreq, nretaken; // atomic: counters of schedtrace
 };
 
-#define OFFSET(type, field, off) static_assert(offsetof(struct type, field) == (off), "asm_offsets.h")
-OFFSET(g, stack.lo, G_STACK_LO);
-OFFSET(g, stack.hi, G_STACK_HI);
-OFFSET(g, stackguard0, G_STACKGUARD0);
-OFFSET(g, stackguard1, G_STACKGUARD1);
-OFFSET(g, m, G_M);
-OFFSET(g, sched.sp, G_SCHED_SP);
-OFFSET(g, defer, G_DEFER);
-OFFSET(m, g0, M_G0);
-OFFSET(m, gsignal, M_GSIGNAL);
-OFFSET(m, curg, M_CURG);
-OFFSET(m, tls, M_TLS);
-#undef OFFSET
+static_assert(offsetof(struct g, stackguard0) == 16, "the prologues that rt0 asm makes (tools/asm/frame.c)");
+static_assert(offsetof(struct switchframe, pc) == 56, "gdb.py");
 
 #endif

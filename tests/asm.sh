@@ -198,6 +198,21 @@ links() {
 		! readelf -dW "$b/libasm.so" "$b/libboth.so" | grep TEXTREL
 }
 
+# hidden: of one shared object, only EXPORT is seen; what is elsewhere in it is reached without the GOT.
+hidden() {
+	printf '%s\n' '#include "textflag.h"' 'TEXT seen(SB), NOSPLIT|EXPORT, $0' '	MOVQ	TLS, CX' '	MOVQ	0(CX)(TLS*1), AX' \
+		'	MOVQ	number(SB), R15' '	ADDQ	(R15), AX' '	JMP	rest<>(SB)' 'TEXT unseen(SB), NOSPLIT, $0' '	NOP' 'ENTRY rest<>(SB)' \
+		'	CALL	other(SB)' 'ENTRY back(SB)' '	RET' 'GLOBL x(SB), NOPTR, $8' >"$d/hidden.s"
+	printf 'extern void seen(void), back(void);\n__thread long tls;\nlong *number;\nvoid other(void) {}\nvoid *p = back;\n' >"$d/hidden.c"
+	local so=$d/libhidden.so
+	"$rt0" asm -pic -hidden -tls tls -o "$d/hidden.o" "$d/hidden.s" &&
+		gcc -fPIC -fvisibility=hidden -shared -Wl,-z,text -o "$so" "$d/hidden.o" -xc "$d/hidden.c" || return 1
+	[[ $(nm -D --defined-only "$so" | awk '{ print $NF }') == seen ]] || { nm -D "$so"; return 1; }
+	readelf -sW "$d/hidden.o" | awk '$8 ~ /^(unseen|back|x|number|other)$/ { n += $6 == "HIDDEN" } $8 == "rest" { n = 99 } END { exit n != 5 }' ||
+		{ readelf -sW "$d/hidden.o"; return 1; }
+	[[ $(readelf -rW "$d/hidden.o" | grep -c GOT) == 1 ]] # that of tls
+}
+
 # names: with a package, for C, and with a trampoline of the same name.
 names() {
 	printf '// func f()\nTEXT ·f(SB), 4, $0\n\tCALL x∕y·g(SB)\n\tRET\nTEXT s<>(SB), 4, $0\n\tRET\n' >"$d/names.s"
@@ -216,6 +231,8 @@ names() {
 		-p pkg -c -H $d/names.h:pkg_f pkg_f.abi0 s x_y_g
 	END
 	grep -q '^void pkg_f(void);' "$d/names.h" || return 1
+	printf 'TEXT a·f(SB), $200\n\tRET\n' >"$d/names.s" # prologues find rt0's function with -c as well
+	"$rt0" asm -c -o "$d/names.o" "$d/names.s" && nm "$d/names.o" | grep -q 'U runtime.morestack_noctxt$' || return 1
 	# The name of a file is text, whatever it is. That of a function must be a symbol in assembly.
 	cp "$d/names.s" "$d/\"\\n.s" && "$rt0" asm -H "$d/names.h" -o "$d/names.o" "$d/\"\\n.s" || return 1
 	printf '#define m 1\n// func g(a int)\nTEXT ·g(SB), 4, $0\n\tRET\n// func m()\nTEXT ·m(SB), 4, $0\n\tRET\n// func double(a, b int, 1 bool, this, a string) (x, x int)\nTEXT ·double(SB), 4, $0\n\tRET\n' >"$d/names.s"
@@ -228,7 +245,15 @@ calls() { "$rt0" build "$@" -Wall -Wextra -Werror "$t/calls.c" "$t/calls.s" -o "
 # Functions that check the stack, on goroutines that are asked to give way.
 morestack() { "$rt0" build -Wall -Wextra -Werror "$t/preempt.c" "$t/preempt.s" -o "$d/preempt" && GOMAXPROCS=1 timeout 60 "$d/preempt"; }
 offsets() {
-	"$rt0" asm -offsets "$t/offsets.h" -o "$d/go_asm.h" && diff "$t/offsets.want" "$d/go_asm.h"
+	local cc
+	for cc in gcc clang; do
+		RT0_CC=$cc "$rt0" asm -offsets "$t/offsets.h" -o "$d/go_asm.h" && diff "$t/offsets.want" "$d/go_asm.h" || return 1
+	done
+	# Of two headers, one of which includes the other by another name, neither is missed.
+	printf '#include "sub/../b.h"\nstruct a { long x, y; };\n' >"$d/a.h"
+	printf '#pragma once\nstruct b { int u, v; };\n' >"$d/b.h"
+	mkdir -p "$d/sub"
+	(cd "$d" && "$rt0" asm -offsets a.h -offsets b.h -o two.h && [ "$(grep -cE '^#define (a_y 8|b_v 4)$' two.h)" = 2 ])
 }
 sha256() {
 	"$rt0" build -O2 -Wall -Wextra -Werror examples/asm/sha256.c examples/asm/sha256_block.s -o "$d/sha256" || return 1
@@ -295,7 +320,7 @@ fuzz_seeds() {
 	options() { printf '%b' "\\x$(printf %02x $((i % 256)))\\x$(printf %02x $((i / 3 % 64)))"; }
 	"$build/mkoptab" -examples tools/asm/amd64/*.tbl >"$d/forms.s" || return 1
 	split -l 120 "$d/forms.s" "$d/forms-"
-	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$d"/forms-* "$src"/amd64*.s "$goroot"/src/*/*_amd64.s "$goroot"/src/*/*/*_amd64.s; do
+	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s src/arch/amd64/*.s "$d"/forms-* "$src"/amd64*.s "$goroot"/src/*/*_amd64.s "$goroot"/src/*/*/*_amd64.s; do
 		[[ ! -f $f ]] || { options && head -c 7000 "$f" && printf '\xff#define A 1\n#define M(x, y) x; y\n\xff#include "a.h"\n\xff' && grep -h '^// func' "$f" | cut -c4-; } >"$s/seed$((i++))"
 	done
 	while IFS=$'\t' read -r f _; do
@@ -397,6 +422,7 @@ for flags in -O0 '-O2 -fPIE' '-O2 -mavx2'; do
 	# shellcheck disable=SC2086
 	count "asm/calls${flags// /}" calls $flags
 done
+count asm/hidden hidden
 count asm/names names
 count asm/preempt morestack
 count asm/offsets offsets

@@ -193,12 +193,12 @@ asmdir(void)
 	return strf("%s/include/rt0/asm", exe);
 }
 
-// offsets is rt0 asm -offsets HEADER -o FILE [-I DIR] [-D NAME].
+// offsets is rt0 asm -offsets HEADER [-offsets HEADER] -o FILE [-I DIR] [-D NAME].
 static int
 offsets(int argc, char **argv)
 {
-	const char *header = NULL, *out = NULL;
-	struct args flags = {0};
+	const char *out = NULL;
+	struct args flags = {0}, headers = {0};
 	for (int i = 0; i < argc; i++) {
 		bool value = strcmp(argv[i], "-offsets") == 0 || strcmp(argv[i], "-o") == 0;
 		if (value && i + 1 == argc)
@@ -206,13 +206,13 @@ offsets(int argc, char **argv)
 		if (!value)
 			push(&flags, argv[i]);
 		else if (argv[i][2] == 'f')
-			header = argv[++i];
+			push(&headers, argv[++i]);
 		else
 			out = argv[++i];
 	}
 	if (!out)
 		misused("asm", "-offsets needs -o FILE");
-	return asm_offsets(header, out, (const char *const *)flags.v, flags.n);
+	return asm_offsets((const char *const *)headers.v, headers.n, out, (const char *const *)flags.v, flags.n);
 }
 
 // assembler is rt0 asm: what the user says, then our headers.
@@ -721,10 +721,12 @@ static const struct command {
 	"    -p PACKAGE  the package that names beginning with a dot belong to\n"
 	"    -c          names for C: _ for . and / (and for \302\267 and \342\210\225)\n"
 	"    -pic        code for shared objects: what is defined elsewhere goes through the GOT\n"
+	"    -hidden     all names belong to one program or shared object, which shows those with\n"
+	"                EXPORT only; with -pic nothing but g goes through the GOT\n"
 	"    -go119      frames as Go 1.19 makes them: the default\n"
 	"    -go122      frames as Go 1.22 makes them\n"
 	"    -tls NAME   the thread-local variable that holds g; else runtime.tlsg\n"
-	"    -offsets FILE.h  write, to what -o names, fields and enumerators of a C header as constants:\n"
+	"    -offsets FILE.h  write, to what -o names, fields and enumerators of C headers as constants:\n"
 	"                TAG_FIELD, TAG__size, const_NAME; other flags go to the C compiler\n"
 	"    -support    write the object that functions without NOSPLIT need where no runtime is\n"
 	"    -e          print all errors, not only the first 10\n"

@@ -7,7 +7,7 @@
 #	(gdb) goroutine all bt
 #	(gdb) print *c                   channels, mutexes, wait groups and goroutines in words
 #
-# A goroutine that is not on a thread has its registers in its frame (arch/amd64/asm_offsets.h), or,
+# A goroutine that is not on a thread has its registers in its frame (struct switchframe), or,
 # in a system call or stopped by a signal, in fields of g. No register of the process is written: an
 # unwinder claims the thread's innermost frame and says that the goroutine's is its caller. So
 # frame 0 is the thread's own, a filter hides it, and the command runs in frame 1.
@@ -25,7 +25,7 @@ STATES = {0: "idle", 1: "runnable", 2: "running", 3: "syscall", 4: "waiting", 6:
           8: "copystack", 9: "preempted"}
 GRUNNING, GSYSCALL, GWAITING, GDEAD = 2, 3, 4, 6
 COLOURS, COLOURSTEP, PAGE = 16, 128, 4096  # stack.c: where g lies in its slot
-# What gogo pops from sched.sp upwards.
+# struct switchframe, from sched.sp upwards.
 FRAME = {"r15": 8, "r14": 16, "r13": 24, "r12": 32, "rbx": 40, "rbp": 48, "rip": 56}
 FRAME_SIZE = 64
 

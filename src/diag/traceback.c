@@ -506,14 +506,14 @@ runtime_tracebackgto(struct sink *to, struct g *gp)
 		f = (struct frame){g.syscallpc, g.syscallsp, g.syscallbp};
 	} else if (f.pc == 0) {
 		uintptr_t sp = g.sched.sp, w[2];
-		if ((sp & 7) != 0 || !runtime_saferead(w, sp + FRAME_RBP, sizeof(w))) {
+		if ((sp & 7) != 0 || !runtime_saferead(w, sp + offsetof(struct switchframe, rbp), sizeof(w))) {
 			emit(to, "\tstack unavailable: sp=0x%lx stack=[0x%lx, 0x%lx]\n",
 			    (unsigned long)sp, (unsigned long)g.stack.lo,
 			    (unsigned long)g.stack.hi);
 			printcreatedby(to, &g, detail);
 			return;
 		}
-		f = (struct frame){w[1], sp + FRAME_SIZE, w[0]};
+		f = (struct frame){w[1], sp + sizeof(struct switchframe), w[0]};
 	}
 	// One that has not run yet is shown at the start of its function, not of ours.
 	if (f.pc == (uintptr_t)runtime_gostart && g.startpc != 0 && !detail) {

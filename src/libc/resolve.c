@@ -2,7 +2,7 @@
 // resolve.c: the libc's resolver for src/net/lookup.c.
 //
 // A file of its own, which a program that looks nothing up does not link: a static one would get the libc's
-// whole resolver with it, and a warning. For pure programs rt0_linux_amd64.S has another runtime_libclookup.
+// whole resolver with it, and a warning. For pure programs rt0_linux_amd64.s has another runtime_libclookup.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netdb.h>

@@ -9,7 +9,7 @@ enum { MAXADDRS = 32 }; // of one name that are looked at
 
 #pragma GCC visibility push(hidden)
 
-// The libc's resolver (libc/resolve.c), which blocks the thread; NULL in pure programs (rt0_linux_amd64.S). host NULL: only
+// The libc's resolver (libc/resolve.c), which blocks the thread; NULL in pure programs (rt0_linux_amd64.s). host NULL: only
 // the service is asked for. flags: RT0_V4ONLY, RT0_V6ONLY. How many addresses it has stored, n at most, or a
 // negative errno of rt0_lookup's.
 extern int (*const runtime_libclookup)(const char *host, const char *service, int flags, rt0_addr *addrs, int n);

@@ -12,7 +12,7 @@ struct iovec_any {
 	size_t len;
 };
 
-// ---- raw system calls (arch/amd64/sys_linux_amd64.S; every one passes the fault counter of debug
+// ---- raw system calls (arch/amd64/sys_linux_amd64.s; every one passes the fault counter of debug
 // builds: GODEBUG=failsys=NAME:n in env.c). Results are the kernel's: negative errno on error. ----
 long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f);
 long runtime_sys(long nr, long a, long b, long c, long d, long e, long f); // with the fault counter

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// boot.c: from rt0_go (asm_amd64.S) to main.main: args, check, schedinit, runtime_main.
+// boot.c: from rt0_go (asm_amd64.s) to main.main: args, check, schedinit, runtime_main.
 //
 // The order is the contract's: each step may rely on those above it, and a test reads it back from the boot
 // trace (GODEBUG=boottrace=1).
@@ -18,6 +18,7 @@ const struct hostedops *runtime_hosted BOOTDATA;
 void (*runtime_main_main)(void) BOOTDATA; // the program; set before rt0_go
 struct cpufeatures runtime_cpu;
 uint64_t runtime_ticks0 BOOTDATA; // time stamp counter at boot
+uintptr_t runtime_bootsp BOOTDATA; // rt0_go's own, for its return
 
 
 // check proves what the rest of the code takes for granted about the compiler and the machine.

@@ -42,17 +42,6 @@ struct try {
 	rt0_value value;
 };
 
-// What recoverjump needs; it lies on the stack that is left.
-struct jump {
-	struct cfiregs regs;
-	int64_t result;
-	double fresult;
-};
-
-static_assert(offsetof(struct jump, result) == JUMP_RESULT, "asm_offsets.h");
-static_assert(offsetof(struct jump, fresult) == JUMP_FRESULT, "asm_offsets.h");
-static_assert(offsetof(struct rt0_deferred, sp) == DEFER_SP, "asm_offsets.h");
-
 enum { CHUNKCALLS = 62, CHUNKOS = 4096, TEXTSIZE = 256, NTEXTS = 16 };
 
 struct rt0_deferchunk {
@@ -300,19 +289,20 @@ recoverjump(struct g *gp)
 {
 	// On a stack that may go.
 	const struct jump *j = gp->param;
-	uintptr_t cfa = j->regs.r[RSP], *frame = (uintptr_t *)(cfa - 24 - FRAME_SIZE);
-	uintptr_t modes = *(uintptr_t *)gp->sched.sp;
-	frame[0] = modes;
-	frame[FRAME_RBX / 8] = j->regs.r[3];
-	frame[FRAME_RBP / 8] = j->regs.r[RBP];
-	frame[FRAME_R12 / 8] = j->regs.r[12];
-	frame[FRAME_R13 / 8] = j->regs.r[13];
-	frame[FRAME_R14 / 8] = j->regs.r[14];
-	frame[FRAME_R15 / 8] = j->regs.r[15];
-	frame[FRAME_PC / 8] = (uintptr_t)runtime_recovered;
-	frame[FRAME_SIZE / 8] = (uintptr_t)j->result;
-	__builtin_memcpy(&frame[FRAME_SIZE / 8 + 1], &j->fresult, 8);
-	frame[FRAME_SIZE / 8 + 2] = j->regs.r[RIP];
+	struct recoverframe {
+		struct switchframe s;
+		int64_t result; // what runtime_recovered pops
+		double fresult;
+		uintptr_t pc;
+	};
+	const uintptr_t *r = j->regs.r;
+	uintptr_t cfa = r[RSP];
+	struct recoverframe *f = (struct recoverframe *)(cfa - sizeof *f);
+	uintptr_t modes = ((struct switchframe *)gp->sched.sp)->fpmodes;
+	f->s = (struct switchframe){modes, r[15], r[14], r[13], r[12], r[3], r[RBP], (uintptr_t)runtime_recovered};
+	f->result = j->result;
+	f->fresult = j->fresult;
+	f->pc = r[RIP];
 	while (gp->segment.lo != 0 && (cfa <= gp->segment.lo || cfa > gp->segment.hi)) {
 		struct stack s = gp->segment;
 		gp->segment = *(struct stack *)(s.hi - sizeof s);
@@ -322,7 +312,7 @@ recoverjump(struct g *gp)
 		runtime_stackfree(s);
 	}
 	gp->param = NULL;
-	gp->sched.sp = (uintptr_t)frame;
+	gp->sched.sp = (uintptr_t)f;
 	return gp;
 }
 

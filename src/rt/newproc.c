@@ -151,14 +151,13 @@ newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, 
 	}
 	if (unlikely(atomic_loadrlx(&newg->atomicstatus) != Gdead))
 		runtime_throw("newproc1: new g is not Gdead");
-	char *sp = (char *)newg->stack.hi - FRAME_SIZE;
-	uintptr_t *frame = (uintptr_t *)sp;
-	frame[0] = sched.fpmodes;
-	frame[FRAME_RBX / 8] = (uintptr_t)fn;
-	frame[FRAME_R12 / 8] = (uintptr_t)arg;
-	frame[FRAME_RBP / 8] = 0; // ends the chain of frames
-	frame[FRAME_PC / 8] = (uintptr_t)runtime_gostart;
-	newg->sched.sp = (uintptr_t)sp;
+	struct switchframe *frame = (struct switchframe *)newg->stack.hi - 1;
+	frame->fpmodes = sched.fpmodes;
+	frame->rbx = (uintptr_t)fn;
+	frame->r12 = (uintptr_t)arg;
+	frame->rbp = 0; // ends the chain of frames
+	frame->pc = (uintptr_t)runtime_gostart;
+	newg->sched.sp = (uintptr_t)frame;
 	// The one before may have left its frames by a longjmp.
 	newg->defer = NULL;
 	newg->panic = NULL;

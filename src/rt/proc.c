@@ -4,7 +4,7 @@
 // The scheduler's job is to spread ready goroutines over threads. G, M and P are in runtime2.h.
 //
 // Functions that run on g0 between two goroutines RETURN the goroutine to run (struct g *), which
-// mcall then runs; Go's never return. That pairs calls with returns (asm_amd64.S says why).
+// mcall then runs; Go's never return. That pairs calls with returns (asm_amd64.s says why).
 //
 // Direct switch. Whoever parks on a channel picks the next goroutine while it still has the channel's
 // lock, and swtch drops the lock when it stands on the next one's stack: the two steps that make

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // sanitize.c: tells AddressSanitizer and ThreadSanitizer about stack switches.
 //
-// asm_amd64.S calls these around every switch in sanitized builds, and nobody else does. TSan: each
+// asm_amd64.s calls these around every switch in sanitized builds, and nobody else does. TSan: each
 // goroutine is a fiber; a switch synchronises, so that what the solo rule orders by the thread alone
 // counts as ordered. ASan: each goroutine has its own fake stack, given up when it is dead.
 #include "../runtime.h"

@@ -80,6 +80,66 @@ check:
 	JNE	back
 	RET
 
+// Another stack, whose beginning has the caller's SP and PC in words; a register is saved there. Back by
+// a place with a name.
+TEXT frame_switch(SB), NOSPLIT|NOFRAME, $0-0
+	LEAQ	stack<>+65536(SB), AX
+	LEAQ	8(SP), CX
+	MOVQ	CX, 16(AX)
+	MOVQ	0(SP), CX
+	MOVQ	CX, 24(AX)
+	MOVQ	AX, SP
+	UNWIND	16(SP), SP
+	UNWIND	24(SP), PC
+	NOP
+	BYTE	$0x90
+	PUSHQ	BX
+	PUSHQ	BP
+	MOVQ	SP, BP
+	MOVL	$7, BX
+	ANDQ	$~63, SP
+	SUBQ	$8, SP
+	MOVQ	BP, SP
+	POPQ	BP
+	POPQ	BX
+	JMP	frame_back<>(SB)
+	UNDEF
+ENTRY frame_back<>(SB)
+	UNWIND	16(SP), SP
+	UNWIND	24(SP), PC
+	BYTE	$0x90
+	MOVQ	16(SP), SP
+	UNWIND	$0(SP), SP
+	LEAQ	-8(SP), SP
+	BYTE	$0x90
+	BYTE	$0x90
+	BYTE	$0x90
+	RET
+GLOBL stack<>(SB), NOPTR, $65600
+
+// As if a signal had stopped the caller at its return address, with flags and a register of its own
+// on the stack and the pc beneath.
+TEXT frame_signal(SB), NOSPLIT|NOFRAME|SIGFRAME, $0-0
+	UNWIND	$8(SP), SP
+	PUSHQ	R9
+	PUSHQ	R12
+	MOVQ	$1, R9
+	MOVQ	$1, R12
+	BYTE	$0x90
+	UNWIND	$24(SP), SP
+	UNWIND	16(SP), PC
+	UNWIND	8(SP), R9
+	UNWIND	0(SP), R12
+	BYTE	$0x90
+	BYTE	$0x90
+	BYTE	$0x90
+	BYTE	$0x90
+	BYTE	$0x90
+	BYTE	$0x90
+	POPQ	R12
+	POPQ	R9
+	RET
+
 // void enter(void (*f)(void)): calls f with room for arguments, the registers of C saved.
 TEXT enter(SB), NOSPLIT|NOFRAME, $0
 	PUSHQ	BX

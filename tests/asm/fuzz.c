@@ -129,6 +129,8 @@ command(int flags, int more)
 		argv[n++] = (char *)"-p", argv[n++] = (char *)(flags & 64 ? "a.b/c-d" : "pkg");
 	if (flags & 64)
 		argv[n++] = (char *)"-S";
+	if (flags & 128)
+		argv[n++] = (char *)"-hidden";
 	if (more & 2)
 		argv[n++] = (char *)"-H", argv[n++] = (char *)"fuzz.h";
 	if (more & 4)

@@ -14,7 +14,8 @@
 #include <unwind.h>
 
 extern char enter_code[] __asm__("enter");
-extern char frame_plain[], frame_push[], frame_hand[], frame_align[], frame_calls[], frame_jumps[];
+extern char frame_plain[], frame_push[], frame_hand[], frame_align[], frame_calls[], frame_jumps[],
+    frame_switch[], frame_signal[];
 void enter(void (*f)(void));
 
 static volatile sig_atomic_t steps, bad;
@@ -106,8 +107,8 @@ main(int argc, char **argv)
 	(void)argv;
 	bool still = argc > 1; // under a debugger, which has the trap flag for itself
 	struct sigaction sa = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO};
-	char *const functions[] = {
-	    frame_plain, frame_push, frame_hand, frame_align, frame_calls, frame_jumps};
+	char *const functions[] = {frame_plain, frame_push, frame_hand, frame_align, frame_calls,
+	    frame_jumps, frame_switch, frame_signal};
 	sigaction(SIGTRAP, &sa, NULL);
 	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
 		int before = steps;

@@ -88,7 +88,7 @@ static struct m fakem;
 static void
 build(int n, uintptr_t a, uintptr_t b)
 {
-	uintptr_t *frame = words;
+	struct switchframe *frame = (struct switchframe *)words;
 	memset(words, 0, sizeof(words));
 	memset(&fake, 0, sizeof(fake));
 	memset(&fakem, 0, sizeof(fakem));
@@ -97,8 +97,8 @@ build(int n, uintptr_t a, uintptr_t b)
 	fake.waitreason = waitReasonChanReceive;
 	fake.stack = (struct stack){(uintptr_t)words, (uintptr_t)(words + NELEM(words))};
 	fake.sched.sp = (uintptr_t)frame;
-	frame[FRAME_RBP / 8] = (uintptr_t)(words + 16);
-	frame[FRAME_PC / 8] = a;
+	frame->rbp = (uintptr_t)(words + 16);
+	frame->pc = a;
 	for (int i = 1; i < n; i++) {
 		uintptr_t *bp = words + 16 * i;
 		bp[0] = (uintptr_t)(bp + 16);

@@ -70,7 +70,7 @@ asm_run(const char *path, const char *text, size_t n)
 {
 	struct buf here = {0};
 	asm_reset();
-	if (A.opt.pic)
+	if (A.opt.pic && !A.opt.hidden)
 		prescan(path, text, n, &here);
 	if (setjmp(A.fail) == 0) {
 		begin(path, text, n);
@@ -185,6 +185,8 @@ asm_main(int argc, char **argv)
 			A.opt.cnames = true;
 		else if (strcmp(a, "-pic") == 0)
 			A.opt.pic = true;
+		else if (strcmp(a, "-hidden") == 0)
+			A.opt.hidden = true;
 		else if (strcmp(a, "-g0") == 0)
 			A.opt.nodebug = true;
 		else if (strcmp(a, "-support") == 0)

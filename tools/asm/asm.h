@@ -35,6 +35,7 @@ enum {
 	MAXDEPTH = 100,          // files, macros and types inside each other
 	MAXINCLUDES = 1 << 14,   // #include lines that are followed
 	MAXOPERANDS = 6,
+	MAXUNWIND = 1024, // how far from SP an UNWIND may name
 };
 
 // ---- memory ----
@@ -168,7 +169,8 @@ const char *reg_name(int reg);
 enum { ABI0, STATIC, ABIINTERNAL };
 // clang-format off
 enum { NOPROF = 1, DUPOK = 2, NOSPLIT = 4, RODATA = 8, NOPTR = 16, WRAPPER = 32, NEEDCTXT = 64,
-	TLSBSS = 256, NOFRAME = 512, REFLECTMETHOD = 1024, TOPFRAME = 2048 };
+	TLSBSS = 256, NOFRAME = 512, REFLECTMETHOD = 1024, TOPFRAME = 2048,
+	EXPORT = 1 << 20, SIGFRAME = 1 << 21 };
 // clang-format on
 enum section {
 	SEC_NONE,
@@ -205,7 +207,8 @@ struct sym {
 	bool text, global; // TEXT, GLOBL seen
 	bool hasaddr;      // DATA with an address
 	bool here;         // -pic: defined in this file
-	uint16_t flags;
+	bool entry;        // ENTRY: a place inside a function
+	uint32_t flags;
 	uint8_t section;
 	int align;
 	int64_t size, frame, args;
@@ -268,6 +271,8 @@ enum {
 	I_SEEN = 32,
 	I_R15 = 64, // -pic: leaves an address in R15
 	I_PROLOGUE = 128,
+	I_ENTRY = 256,  // a mark: o[0].sym is the name of this place
+	I_UNWIND = 512, // a mark: unwinding takes o[1] from o[0]
 };
 struct insn {
 	struct insn *next;
@@ -278,7 +283,9 @@ struct insn {
 	int32_t pc;
 	int32_t rel; // the first of nrel relocations
 	uint16_t op;
-	uint8_t nops, suffix, flags, len, nrel;
+	uint8_t nops, suffix;
+	uint16_t flags;
+	uint8_t len, nrel;
 	const uint8_t *code;
 	const struct form *form;   // of a branch
 	struct frame_state *state; // unwind.c
@@ -310,7 +317,7 @@ struct options {
 	int nstubs;
 	const char *include[64];
 	int nincludes;
-	bool go122, pic, allerrors, cnames, nodebug;
+	bool go122, pic, hidden, allerrors, cnames, nodebug;
 };
 struct func {
 	struct sym *sym;
@@ -351,6 +358,7 @@ struct asm_state {
 	struct line_row *rows;
 	size_t nrows, caprows;
 	struct buf ehframe;
+	uint32_t cies[2]; // where each kind of CIE is in it, + 1
 	struct reloc *ehrels;
 	uint32_t nehrels, capehrels;
 	int textalign;

@@ -84,6 +84,47 @@ fileindex(const char *name)
 	return nfiles;
 }
 
+// dirlen is the length of the directory in a file's name, without the slash; 0: there is none.
+static size_t
+dirlen(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	return slash ? (size_t)(slash - name) + (slash == name) : 0;
+}
+
+// filetable writes directories and files, as compilers do: a name without a directory is in the
+// compilation's, others are in theirs as they were given.
+static void
+filetable(struct buf *b)
+{
+	size_t ndirs = 0, *dir = calloc(nfiles + 1, sizeof *dir);
+	if (!dir)
+		fatal("out of memory");
+	for (size_t i = 0; i < nfiles; i++) {
+		size_t n = dirlen(files[i]), k = 0;
+		if (n == 0)
+			continue;
+		while (k < i && (dirlen(files[k]) != n || memcmp(files[k], files[i], n) != 0))
+			k++;
+		if (k < i) {
+			dir[i] = dir[k];
+			continue;
+		}
+		dir[i] = ++ndirs;
+		buf_put(b, files[i], n);
+		buf_byte(b, 0);
+	}
+	buf_byte(b, 0);
+	for (size_t i = 0; i < nfiles; i++) {
+		const char *slash = strrchr(files[i], '/');
+		string(b, slash ? slash + 1 : files[i]);
+		buf_uleb(b, dir[i]);
+		buf_put(b, "\0\0", 2);
+	}
+	buf_byte(b, 0);
+	free(dir);
+}
+
 static void
 setlen(struct buf *b, size_t at)
 {
@@ -109,12 +150,7 @@ lines(struct buf *b)
 	buf_byte(b, LINE_RANGE);
 	buf_byte(b, OPCODE_BASE);
 	buf_put(b, lengths, sizeof lengths);
-	buf_byte(b, 0); // no directories but the compilation's
-	for (size_t i = 0; i < nfiles; i++) {
-		string(b, files[i]);
-		buf_put(b, "\0\0", 3);
-	}
-	buf_byte(b, 0);
+	filetable(b);
 	setlen(b, header);
 	uint32_t pc = 0, line = 1;
 	size_t file = 1;
@@ -202,7 +238,7 @@ information(struct buf *b)
 	addrel(DW_INFO, b->n, DW_LINE, 0);
 	buf_le(b, 0, 4);
 	for (const struct sym *s = A.syms; s; s = s->next) {
-		if (!s->text || s->section != SEC_TEXT)
+		if (!s->text || s->entry || s->section != SEC_TEXT)
 			continue;
 		buf_uleb(b, 2);
 		string(b, sym_cname(s));

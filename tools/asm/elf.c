@@ -5,7 +5,8 @@
 // relocation ever touches a page that is shared; .data; .bss; .tdata; .tbss. What the file defines
 // is referred to by its section and not by its name: it cannot be replaced at load time, and a
 // shared object needs no slot for it. Symbols that another file may define as well (DUPOK) are weak
-// and hidden. The file is written only when everything is known to be right.
+// and hidden; with -hidden all are but those with EXPORT. The file is written only when everything
+// is known to be right.
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +44,10 @@ sym_cname(const struct sym *s)
 	if (n[0] == '.')
 		n++; // ·f without a package
 	snprintf(buf, sizeof buf - 16, "%s", n);
-	if (A.opt.cnames)
+	// What prologues call has one name, whatever the others are.
+	bool fixed =
+	    strcmp(n, "runtime.morestack") == 0 || strcmp(n, "runtime.morestack_noctxt") == 0;
+	if (A.opt.cnames && !fixed)
 		for (char *p = buf; *p; p++)
 			if (*p == '.' || *p == '/')
 				*p = '_';
@@ -163,7 +167,7 @@ symbols(struct out *o, bool debug)
 		addsym(o, "", STB_LOCAL, debug ? STT_SECTION : STT_NOTYPE, 0, SHN_UNDEF, 0, 0);
 	for (struct sym *s = A.syms; s; s = s->next) {
 		bool constant = s->name->text[0] == '$'; // of sym_float
-		if (defined(s) && (s->abi == STATIC || constant))
+		if (defined(s) && (s->abi == STATIC || constant) && !s->entry)
 			s->index = addsym(o, sym_cname(s), STB_LOCAL, symtype(s), 0, s->section,
 			    s->addr, (uint64_t)s->size);
 	}
@@ -173,14 +177,16 @@ symbols(struct out *o, bool debug)
 			continue;
 		if (defined(s)) {
 			bool weak = s->flags & DUPOK;
+			bool hidden = weak || (A.opt.hidden && !(s->flags & EXPORT));
 			s->index = addsym(o, sym_cname(s), weak ? STB_WEAK : STB_GLOBAL, symtype(s),
-			    weak ? STV_HIDDEN : STV_DEFAULT, s->section, s->addr,
+			    hidden ? STV_HIDDEN : STV_DEFAULT, s->section, s->addr,
 			    (uint64_t)s->size);
 		} else if (s->here) { // somebody refers to it
 			const char *name =
 			    s == o->tls && A.opt.tlsname ? A.opt.tlsname : sym_cname(s);
+			bool hidden = A.opt.hidden && s != o->tls;
 			s->index = addsym(o, name, STB_GLOBAL, s == o->tls ? STT_TLS : STT_NOTYPE,
-			    0, SHN_UNDEF, 0, 0);
+			    hidden ? STV_HIDDEN : STV_DEFAULT, SHN_UNDEF, 0, 0);
 		}
 	}
 }

@@ -252,7 +252,7 @@ static bool
 elsewhere(const struct operand *o)
 {
 	return (o->type == O_MEM || o->type == O_ADDR) && o->name == N_EXTERN && o->sym &&
-	    !o->sym->here && !o->sym->global;
+	    !o->sym->here && !o->sym->global && !A.opt.hidden;
 }
 
 // indirect makes p reach what is defined elsewhere. Addresses are loaded from the global offset
@@ -263,7 +263,7 @@ indirect(struct insn *p)
 	struct operand *o = NULL;
 	if (p->op == OP_CALL || p->op == OP_JMP || p->op == OP_RET || p->op == OP_NOP) {
 		if (p->nops == 1 && p->o[0].type == O_INDIR && p->o[0].name == N_EXTERN &&
-		    !p->o[0].sym->here)
+		    !p->o[0].sym->here && !A.opt.hidden)
 			p->o[0].got = p->o[0].off == 0; // *f(SB) is a jump through f's slot
 		return p;
 	}

@@ -177,6 +177,11 @@ layout(struct func *f)
 	for (struct insn *p = f->head; p; p = p->next) {
 		if (p->flags & I_ALIGN)
 			pad((int)(p->pc - (int64_t)(A.text.n - start)));
+		if (p->flags & I_ENTRY) {
+			p->o[0].sym->addr = A.text.n;
+			p->o[0].sym->section = SEC_TEXT;
+			p->o[0].sym->size = size - p->pc;
+		}
 		if (p->len)
 			row((uint32_t)A.text.n, p);
 		relocs(p, (uint32_t)A.text.n);

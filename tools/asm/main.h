@@ -3,5 +3,6 @@
 #ifndef RT0_ASM_MAIN_H
 #define RT0_ASM_MAIN_H
 int asm_main(int argc, char **argv);
-int asm_offsets(const char *path, const char *output, const char *const *flags, int nflags);
+int asm_offsets(
+    const char *const *paths, int npaths, const char *output, const char *const *flags, int nflags);
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// offsets.c: the structs and enumerators of a C header as constants for assembly.
+// offsets.c: the structs and enumerators of C headers as constants for assembly.
 //
 //	#define g_stackguard0 16       the offset of a field
 //	#define g__size 408            the size of a struct
 //	#define const_Grunning 2       an enumerator
 //
-// as Go's compiler writes them to go_asm.h. The header is preprocessed, and what this file finds in
+// as Go's compiler writes them to go_asm.h. A header is preprocessed, and what this file finds in
 // it by reading declarations is asked of the C compiler, which knows the values: a line of assembly
 // that it writes for each. Nothing is computed here.
 #include <ctype.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,8 +25,24 @@ enum { MAXFIELDS = 512 };
 // ---- the words of preprocessed C ----
 static char *at, *end;
 static char word[128];
-static bool ours; // inside the header itself, not what it includes
-static const char *header;
+static bool ours; // inside one of the headers itself, not what they include
+static const char *const *headers;
+static int nheaders;
+
+// isheader: the file that a line marker names, in the compiler's spelling, is one of the headers.
+static bool
+isheader(const char *name, size_t n)
+{
+	char path[4096];
+	struct stat a, b;
+	snprintf(path, sizeof path, "%.*s", (int)n, name);
+	if (stat(path, &a) != 0)
+		return false;
+	for (int i = 0; i < nheaders; i++)
+		if (stat(headers[i], &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			return true;
+	return false;
+}
 
 // next reads a word or a character. Line markers say which file it is in. False: the end.
 static bool
@@ -41,8 +58,7 @@ next(void)
 			char *quote = memchr(at, '"', (size_t)((nl ? nl : end) - at));
 			char *close = quote ? strchr(quote + 1, '"') : NULL;
 			if (close)
-				ours = (size_t)(close - quote - 1) == strlen(header) &&
-				    strncmp(quote + 1, header, strlen(header)) == 0;
+				ours = isheader(quote + 1, (size_t)(close - quote - 1));
 			at = nl ? nl : end;
 			continue;
 		}
@@ -86,11 +102,12 @@ skip(void)
 // ---- questions ----
 static FILE *questions;
 
-// ask makes the compiler write `->NAME VALUE`.
+// ask makes the compiler write `"->NAME VALUE"`, in a directive, since clang reads what it writes.
 static void
 ask(const char *name, const char *expression)
 {
-	fprintf(questions, "\t__asm__ volatile(\"\\n->%s %%c0\" :: \"i\"((long)(%s)));\n", name,
+	fprintf(questions,
+	    "\t__asm__ volatile(\"\\n.ascii \\\"->%s %%c0\\\"\" :: \"i\"((long)(%s)));\n", name,
 	    expression);
 }
 
@@ -307,11 +324,12 @@ command(char *const argv[], const char *input, size_t n)
 	return text;
 }
 
-// asm_offsets writes the constants of the header path to output.
+// asm_offsets writes the constants of the headers at paths to output.
 int
-asm_offsets(const char *path, const char *output, const char *const *flags, int nflags)
+asm_offsets(
+    const char *const *paths, int npaths, const char *output, const char *const *flags, int nflags)
 {
-	char *argv[200], include[4200], *text = NULL;
+	char *argv[200], *include = NULL, *text = NULL;
 	size_t len = 0;
 	int n = 0;
 	const char *cc = getenv("RT0_CC");
@@ -320,13 +338,21 @@ asm_offsets(const char *path, const char *output, const char *const *flags, int 
 	for (int i = 0; i < nflags && n < 180; i++)
 		argv[n++] = (char *)flags[i];
 	argv[n++] = (char *)"-I.";
+	argv[n++] = (char *)"-fno-lto"; // the answers are read from what would be assembled
 	int mode = n++;
 	argv[n++] = (char *)"-";
 	argv[n] = NULL;
-	snprintf(include, sizeof include, "#include \"%s\"\n", path);
-	header = path;
+	FILE *f = open_memstream(&include, &len);
+	if (!f)
+		return 1;
+	for (int i = 0; i < npaths; i++)
+		fprintf(f, "#include \"%s\"\n", paths[i]);
+	if (fclose(f) != 0)
+		return 1;
+	headers = paths;
+	nheaders = npaths;
 	argv[mode] = (char *)"-E";
-	char *pre = command(argv, include, strlen(include));
+	char *pre = command(argv, include, len);
 	if (!pre)
 		return 1;
 	at = pre;
@@ -346,18 +372,23 @@ asm_offsets(const char *path, const char *output, const char *const *flags, int 
 	char *answers = command(argv, text, len);
 	free(pre);
 	free(text);
+	free(include);
 	if (!answers)
 		return 1;
-	FILE *f = fopen(output, "w");
+	f = fopen(output, "w");
 	if (!f) {
 		fprintf(stderr, "%s: %s\n", output, strerror(errno));
 		return 1;
 	}
-	const char *base = strrchr(path, '/');
-	fprintf(f, "// Made by rt0 asm -offsets of %s.\n", base ? base + 1 : path);
-	for (char *p = answers; (p = strstr(p, "\n->")) != NULL;) {
+	fprintf(f, "// Made by rt0 asm -offsets of");
+	for (int i = 0; i < npaths; i++) {
+		const char *slash = strrchr(paths[i], '/');
+		fprintf(f, " %s", slash ? slash + 1 : paths[i]);
+	}
+	fprintf(f, ".\n");
+	for (char *p = answers; (p = strstr(p, "\"->")) != NULL;) {
 		p += 3;
-		fprintf(f, "#define %.*s\n", (int)strcspn(p, "\n"), p);
+		fprintf(f, "#define %.*s\n", (int)strcspn(p, "\""), p);
 	}
 	free(answers);
 	bool ok = !ferror(f);

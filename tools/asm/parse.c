@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// parse.c: lines to instructions; TEXT, DATA, GLOBL, PCDATA, FUNCDATA, PCALIGN.
+// parse.c: lines to instructions; TEXT, DATA, GLOBL, PCDATA, FUNCDATA, PCALIGN, ENTRY, UNWIND.
 //
 // A function is assembled (finish) when the next TEXT line or the end of the source is met: labels
 // are local to it, and nothing in it depends on what comes behind.
@@ -230,7 +230,7 @@ text(const struct span *s, int n)
 		return;
 	}
 	a.sym->text = true;
-	a.sym->flags = (uint16_t)flag;
+	a.sym->flags = (uint32_t)flag;
 	a.sym->file = A.file;
 	a.sym->line = A.lineno;
 	A.fn.bad = false;
@@ -366,7 +366,7 @@ globl(const struct span *s, int n)
 	}
 	a.sym->global = true;
 	a.sym->size = size.off;
-	a.sym->flags |= (uint16_t)flag;
+	a.sym->flags |= (uint32_t)flag;
 	a.sym->file = A.file;
 	a.sym->line = A.lineno;
 }
@@ -394,6 +394,68 @@ mark(const char *what, const struct span *s, int n)
 		return;
 	struct insn *p = new_insn(OP_NOP, 0, NULL);
 	p->flags = I_MARK;
+	append(p);
+}
+
+// entry gives a name to a place in the function, which others may jump to.
+static void
+entry(const struct span *s, int n)
+{
+	if (n != 1) {
+		error("expect one operand for ENTRY");
+		return;
+	}
+	struct operand a = operand(s[0]);
+	if (!validsymbol("ENTRY", &a, false))
+		return;
+	if (A.prescan) {
+		a.sym->here = true;
+		return;
+	}
+	if (outside())
+		return;
+	if (a.sym->text || a.sym->global) {
+		error("symbol %s redeclared; the other declaration is at %s:%d", a.sym->name->text,
+		    a.sym->file, a.sym->line);
+		return;
+	}
+	a.sym->text = a.sym->entry = true;
+	a.sym->file = A.file;
+	a.sym->line = A.lineno;
+	struct insn *p = new_insn(OP_NOP, 1, NULL);
+	p->flags = I_MARK | I_ENTRY;
+	p->o[0] = a;
+	append(p);
+}
+
+// unwinds: from here on, unwinding finds the caller's register in a word of the stack, or its SP at
+// an address there; $0 for PC: there is no caller.
+static void
+unwinds(const struct span *s, int n)
+{
+	if (n != 2) {
+		error("expect two operands for UNWIND");
+		return;
+	}
+	struct operand from = operand(s[0]), to = operand(s[1]);
+	bool pc = to.type == O_REG && to.reg == REG_PC;
+	bool isreg = pc || (to.type == O_REG && to.reg >= REG_AX && to.reg <= REG_R15);
+	bool onstack = from.reg == REG_SP && !from.index && !from.name && from.off >= -MAXUNWIND &&
+	    from.off <= MAXUNWIND;
+	bool valid = (from.type == O_MEM && onstack) ||
+	    (from.type == O_ADDR && onstack && from.off >= 0 && to.reg == REG_SP) ||
+	    (from.type == O_CONST && from.off == 0 && pc);
+	if (!isreg || !valid) {
+		error("UNWIND: expected a word of the stack and a register, $offset(SP), SP or "
+		      "$0, PC");
+		return;
+	}
+	if (A.prescan || outside())
+		return;
+	struct insn *p = new_insn(OP_NOP, 2, NULL);
+	p->flags = I_MARK | I_UNWIND;
+	p->o[0] = from;
+	p->o[1] = to;
 	append(p);
 }
 
@@ -595,6 +657,10 @@ statement(const struct name *word, const char *cond, const struct span *s, int n
 		mark(w, s, n);
 	else if (strcmp(w, "PCALIGN") == 0)
 		pcalign(s, n);
+	else if (strcmp(w, "ENTRY") == 0)
+		entry(s, n);
+	else if (strcmp(w, "UNWIND") == 0)
+		unwinds(s, n);
 	else
 		error("unrecognized instruction \"%s\"", w);
 }

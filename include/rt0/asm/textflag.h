@@ -13,3 +13,7 @@
 #define REFLECTMETHOD 1024
 #define TOPFRAME 2048	// nobody has called it: tracebacks end here
 #define ABIWRAPPER 4096
+
+// Of rt0's own; Go has not got them.
+#define EXPORT 1048576	// seen from outside, in an object that is assembled with -hidden
+#define SIGFRAME 2097152	// its caller did not call it, but was stopped by a signal

@@ -413,8 +413,16 @@ children(void)
 	pid = child(5);
 	CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0 && info.si_status == 5);
 	CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 && info.si_pid == pid);
-	pid = child(6);
-	CHECK(waitpid(pid, &st, WNOHANG) == 0 && wait(&st) == pid && WEXITSTATUS(st) == 6);
+	int hold[2];
+	CHECK(pipe(hold) == 0);
+	pid = fork();
+	if (pid == 0) {
+		char c;
+		close(hold[1]);
+		_exit(read(hold[0], &c, 1) == 0 ? 6 : 0);
+	}
+	CHECK(waitpid(pid, &st, WNOHANG) == 0 && close(hold[1]) == 0 && wait(&st) == pid && WEXITSTATUS(st) == 6);
+	close(hold[0]);
 	pid = child(7);
 	CHECK(wait3(&st, 0, &ru) == pid && WEXITSTATUS(st) == 7);
 	CHECK(wait(&st) == -1 && errno == ECHILD);

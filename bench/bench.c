@@ -693,6 +693,7 @@ static const struct {
     {"cputhroughput", cputhroughput},
     {"timers", timers},
     {"wake", wake},
+    {"fileread", fileread},
 };
 
 int

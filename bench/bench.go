@@ -49,6 +49,9 @@ const (
 	timersUs     = 1000000 // the longest sleep, in us
 	timersRuns   = 5
 	nwake        = 2000
+	filesize     = 64 << 20
+	filereads    = 32768
+	fileblock    = 4096
 
 	ntraceback     = 200000
 	tracebackDepth = 50
@@ -621,12 +624,61 @@ func wake() {
 	wakeReport("sock", late)
 }
 
+func fileread() {
+	f, err := os.CreateTemp("/var/tmp", "rt0-bench-")
+	if err != nil {
+		fatal("fileread: " + err.Error())
+	}
+	buf := bytes.Repeat([]byte{1}, 1<<20)
+	for i := 0; i < filesize>>20; i++ {
+		if _, err := f.Write(buf); err != nil {
+			fatal("fileread: no room in /var/tmp")
+		}
+	}
+	f.Sync()
+	disk, err := os.OpenFile(f.Name(), os.O_RDONLY|syscall.O_DIRECT, 0)
+	os.Remove(f.Name())
+	f.Close()
+	if err != nil {
+		fatal("fileread: the file system of /var/tmp has no O_DIRECT")
+	}
+	for _, n := range []int{1, 64} {
+		reads := filereads
+		if n == 1 {
+			reads /= 8
+		}
+		var wg sync.WaitGroup
+		cpu := cpums()
+		t := time.Now()
+		wg.Add(n)
+		for i := 0; i < n; i++ {
+			go func(x uint64) {
+				two := make([]byte, 2*fileblock)
+				skip := (fileblock - int(uintptr(unsafe.Pointer(&two[0]))%fileblock)) % fileblock
+				block := two[skip : skip+fileblock]
+				for i := 0; i < reads/n; i++ {
+					x = x*6364136223846793005 + 1442695040888963407
+					if k, _ := disk.ReadAt(block, int64(x>>33%(filesize/fileblock))*fileblock); k != fileblock {
+						fatal("fileread: a read failed")
+					}
+				}
+				wg.Done()
+			}(uint64(i) + 1)
+		}
+		wg.Wait()
+		d := time.Since(t)
+		out(fmt.Sprintf("fileread_%d", n), float64(reads)/d.Seconds(), "reads/s")
+		out(fmt.Sprintf("fileread_%d_cpu", n), (cpums()-cpu)*1e3/float64(reads), "us")
+	}
+	disk.Close()
+}
+
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
 		"pingpong": pingpong, "bufchan": bufchan, "select4": select4, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
 		"skynet": skynet, "sieve": sieve, "parked": parked, "idle": idle, "traceback": traceback,
-		"preempt": preempt, "timers": timers, "wake": wake,
+		"preempt": preempt, "timers": timers, "wake": wake, "fileread": fileread,
 	}
 	if len(os.Args) == 2 && benches[os.Args[1]] != nil {
 		benches[os.Args[1]]()

@@ -19,5 +19,6 @@ void cputhroughput(void);
 
 void timers(void);
 void wake(void);
+void fileread(void);
 
 #endif

@@ -43,7 +43,7 @@ while getopts s o; do
 done
 shift $((OPTIND - 1))
 all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex defer panicrecover skynet sieve callback
-traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput timers wake'
+traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput timers wake fileread'
 
 if [ ! -f "$LIB/librt0.a" ]; then
 	echo "run.sh: no $LIB/librt0.a: run make first" >&2
@@ -134,7 +134,7 @@ table() {
 				}
 				g = median(peer[j], name)
 				if (r > 0 && g > 0 && unit[name] != "%")
-					line = line sprintf(" %12.2f %7.2f", g, unit[name] == "req/s" ? r / g : g / r)
+					line = line sprintf(" %12.2f %7.2f", g, unit[name] ~ /^(req|reads)\/s$/ ? r / g : g / r)
 				else
 					line = line sprintf(" %12.2f %7s", g, "-")
 			}

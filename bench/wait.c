@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// wait.c: benchmarks of waiting: a million sleepers, and how soon one who waits runs.
+// wait.c: benchmarks of waiting: a million sleepers, how soon one who waits runs, and for a disk.
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <rt0.h>
 #include <rt0/net.h>
@@ -15,6 +18,9 @@ enum {
 	timers_us = 1000000, // the longest sleep, in us
 	timers_runs = 5,
 	nwake = 2000,
+	filesize = 64 << 20,
+	filereads = 32768,
+	fileblock = 4096,
 };
 
 static int
@@ -201,4 +207,71 @@ wake(void)
 		late[i] = rt0_nanotime() - t;
 	}
 	report("sock", late);
+}
+
+// ---- reads from a disk ----
+
+static rt0_fd *disk;
+static rt0_waitgroup diskreaders;
+
+struct diskreader {
+	uint64_t seed;
+	int n;
+};
+
+static void
+diskreader(void *arg)
+{
+	struct diskreader *r = arg;
+	uint64_t x = r->seed;
+	char *block = aligned_alloc(fileblock, fileblock);
+
+	for (int i = 0; i < r->n; i++) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		if (rt0_fd_pread(disk, block, fileblock, (int64_t)((x >> 33) % (filesize / fileblock)) * fileblock) != fileblock)
+			rt0_fatal("fileread: a read failed");
+	}
+	free(block);
+	rt0_waitgroup_done(&diskreaders);
+}
+
+// Blocks of 4 KiB at random places, past the page cache, by 1 and by 64 goroutines.
+void
+fileread(void)
+{
+	static const int counts[] = {1, 64};
+	char path[] = "/var/tmp/rt0-bench-XXXXXX", name[64];
+	char *buf = malloc(1 << 20);
+	int fd = mkstemp(path);
+
+	memset(buf, 1, 1 << 20);
+	for (int i = 0; i < filesize >> 20; i++)
+		if (write(fd, buf, 1 << 20) != 1 << 20)
+			rt0_fatal("fileread: no room in /var/tmp");
+	fsync(fd);
+	int err = rt0_fd_open(path, O_RDONLY | O_DIRECT, 0, &disk);
+	unlink(path);
+	close(fd);
+	free(buf);
+	if (err < 0)
+		rt0_fatal("fileread: the file system of /var/tmp has no O_DIRECT");
+	for (int k = 0; k < 2; k++) {
+		int n = counts[k], reads = n == 1 ? filereads / 8 : filereads;
+		struct diskreader r[64];
+		double cpu = cpums();
+		int64_t t = rt0_nanotime();
+
+		rt0_waitgroup_add(&diskreaders, n);
+		for (int i = 0; i < n; i++) {
+			r[i] = (struct diskreader){(uint64_t)i + 1, reads / n};
+			rt0_go(diskreader, &r[i]);
+		}
+		rt0_waitgroup_wait(&diskreaders);
+		t = rt0_nanotime() - t;
+		snprintf(name, sizeof name, "fileread_%d", n);
+		outp(name, reads / ((double)t / 1e9), "reads/s");
+		snprintf(name, sizeof name, "fileread_%d_cpu", n);
+		outp(name, (cpums() - cpu) * 1e3 / reads, "us");
+	}
+	rt0_fd_close(disk);
 }

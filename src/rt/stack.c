@@ -233,7 +233,7 @@ malglarge(size_t size)
 	if (gp != NULL)
 		stackLarge.nostack = gp->schedlink;
 	runtime_unlock(&stackLarge.lock);
-	bool fresh = gp == NULL, main = fresh && stackLarge.all == NULL;
+	bool fresh = gp == NULL, main = fresh && atomic_loadrlx(&stackLarge.all) == NULL;
 	uintptr_t lo = main ? mapmain(ordersize(order)) : 0;
 	if (lo == 0)
 		lo = mapstack(ordersize(order));

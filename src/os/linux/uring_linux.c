@@ -205,11 +205,12 @@ runtime_uringevent(struct gqueue *q, uint64_t tag)
 {
 	struct uring *u = (struct uring *)(uintptr_t)(tag & ~URINGTAG);
 	int32_t ready = 0;
+	// Acquire: pairs with the count in submit. The kernel orders them as well, but no tool sees that.
+	(void)atomic_loadacq(&u->inflight);
 	runtime_lock(&u->lock);
 	uint32_t first = *u->cqhead, head = first;
 	for (; head != atomic_loadacq(u->cqtail); head++) {
-		// Acquire: pairs with the count in submit. The kernel orders the two as well, but no tool sees that.
-		(void)atomic_loadacq(&u->inflight);
+		(void)atomic_loadacq(&u->inflight); // as above, for what the reader has written
 		struct cqe *c = &u->cqes[head & u->cqmask];
 		struct uringread *w = (struct uringread *)(uintptr_t)c->userdata;
 		w->res = c->res;

@@ -147,11 +147,8 @@ runtime_takehome(struct m *mp)
 {
 	struct homequeue *h = &mp->home;
 	runtime_lock(&h->lock);
-	struct g *gp = h->q.head;
+	struct g *gp = gqueueget(&h->q);
 	if (gp != NULL) {
-		h->q.head = gp->schedlink;
-		if (h->q.head == NULL)
-			h->q.tail = NULL;
 		atomic_storerlx(&mp->nhome, mp->nhome - 1);
 		if (mp->nhome == 0)
 			atomic_xadd(&sched.nhomes, -1);
@@ -187,11 +184,9 @@ runtime_homeclose(struct m *mp)
 {
 	HELD(&sched.lock);
 	struct gqueue q;
-	if (emptyhome(mp, &q, true) > 0) // whoever gets its p finds them
-		for (struct g *gp; (gp = q.head) != NULL;) {
-			q.head = gp->schedlink;
-			runtime_globrunqput(gp);
-		}
+	int32_t n = emptyhome(mp, &q, true);
+	if (n > 0)
+		runtime_globrunqputbatch(&q, n); // whoever gets its p finds them
 }
 
 void

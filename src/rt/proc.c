@@ -408,7 +408,8 @@ candirect(struct m *mp, struct g *gp)
 #else
 	// Bound goroutines wait for the turn that sysmon gives the global queue, not for each switch.
 	int32_t n = atomic_loadrlx(&sched.runqsize);
-	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem)) == 0 && gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
+	return (mp->locks | mp->spinning | atomic_loadrlx(&mp->nhome) | atomic_loadrlx(&sched.nhomem)) == 0 &&
+	       gp->lockedm == NULL && --mp->p->timerticks >= 0 && !perturb(2) &&
 	       (atomic_loadrlx(&sched.gscan) | atomic_loadrlx(&sched.gcwaiting)) == 0 &&
 	       (likely(n == 0) || (n == atomic_loadrlx(&sched.nbound) && atomic_loadrlx(&mp->p->oldest) != 1));
 #endif

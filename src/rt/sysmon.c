@@ -98,7 +98,8 @@ retake(int64_t now, int64_t *next)
 		}
 		struct m *mp = atomic_loadrlx(&pp->m);
 		int64_t timer = runtime_timernext(pp);
-		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || atomic_loadrlx(&sched.nhomem) > 0 || !runtime_runqempty(pp) || timer <= now;
+		bool waiting = atomic_loadrlx(&sched.runqsize) > 0 || atomic_loadrlx(&sched.nhomem) > 0 ||
+			       !runtime_runqempty(pp) || timer <= now;
 		bool asleep = s == Prunning && mp != NULL && stuck(pp, mp, now, waiting, next);
 		if (s == Prunning && mp != NULL && waiting) {
 			// Its slice is over, or (perhaps) it sleeps: by signal, once there is somebody
@@ -138,7 +139,8 @@ retake(int64_t now, int64_t *next)
 				continue;
 			}
 			// Nothing to do for it, somebody else looks for work, not yet 10 ms: it stays.
-			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nhomem) == 0 && timer > now && atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
+			if (runtime_runqempty(pp) && atomic_loadrlx(&sched.nhomem) == 0 && timer > now &&
+			    atomic_loadrlx(&sched.nmspinning) + idle > 0 && pd->syscallwhen + 10 * MS > now)
 				continue;
 			pd->syscalltick = t;
 			// The m counts as running until it is back: no false deadlock when its p idles.

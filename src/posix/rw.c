@@ -3,8 +3,9 @@
 //
 // A try is preadv2 or pwritev2 with RWF_NOWAIT, which for sockets, pipes, eventfds and files in the page cache does
 // what O_NONBLOCK would; a read of a socket is tried with recvfrom and MSG_DONTWAIT, which is 0.1 to 0.3 µs less. What
-// is a socket is known from an earlier wait (posix_issocket), and may have changed: ENOTSOCK tells. Where the kernel has no such thing for a descriptor (terminals; sockets and pipes of old
-// kernels) it is asked by poll, and the call is made declared: if somebody else is faster, it blocks a thread.
+// is a socket is known from an earlier wait (posix_issocket), and may have changed: ENOTSOCK tells. Where the kernel has
+// no such thing for a descriptor (terminals; sockets and pipes of old kernels) it is asked by poll, and the call is made
+// declared: if somebody else is faster, it blocks a thread.
 //
 // A blocking write to a stream or a pipe returns when all is written; a try may stop short. So writes go on with
 // the rest, and return what they have written when an error comes behind it, as the kernel does.

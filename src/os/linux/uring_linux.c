@@ -20,12 +20,12 @@
 //
 // The kernel finishes a read on the thread that has submitted it, and interrupts that one for it if it sleeps: a
 // system call of its may see EINTR, as after any signal. If that thread ends first, the kernel waits for the read, or gives
-// it up with ECANCELED: then it is done by a system call as well.
+// it up with ECANCELED, or EFAULT if it has begun: then it is done by a system call as well, which tells a bad address.
 #include "../../runtime.h"
 #include "linux.h"
 
 enum { SYS_io_uring_setup = 425, SYS_io_uring_enter = 426 };
-enum { ENTRIES = 64 };
+enum { ENTRIES = 64, EFAULT = 14 };
 enum { IORING_OP_READ = 22, IORING_FEAT_SINGLE_MMAP = 1, IORING_FEAT_RW_CUR_POS = 8 /* came with OP_READ */, MAP_SHARED = 1, MAP_POPULATE = 0x8000 };
 #define IORING_OFF_SQES 0x10000000l
 
@@ -197,7 +197,7 @@ runtime_uringread(int fd, void *buf, size_t n, int64_t off)
 		return -EAGAIN;
 	if (atomic_loadacq(&w.word) != DONE)
 		runtime_gopark(commit, &w.word, waitReasonIOWait);
-	return w.res == -ECANCELED || w.res == -EINTR ? -EAGAIN : w.res;
+	return w.res == -ECANCELED || w.res == -EFAULT || w.res == -EINTR ? -EAGAIN : w.res;
 }
 
 // uringevent takes what is complete off the ring at tag; see netpollready.

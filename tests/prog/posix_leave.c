@@ -63,6 +63,7 @@ main(void)
 	rt0_waitgroup_add(&wg, 1);
 	rt0_go(reader, NULL);
 	rt0_waitgroup_wait(&wg);
+	pthread_join(th, NULL);
 	rt0_printf("done\n");
 	return 0;
 }

@@ -15,6 +15,7 @@
 // reads (rt0_fd_sysfd, rt0_setsockopt): hint is false for those.
 #include "net.h"
 
+enum { SEEK_SET = 0, SEEK_CUR = 1 };
 enum { OPREAD, OPREADV, OPWRITE, OPWRITEV, OPPREAD, OPPWRITE, OPSEEK, OPWAIT };
 static void iocall_g(void *arg);
 
@@ -34,6 +35,18 @@ blockingonce(struct fd *fd, long nr, const void *buf, size_t n, int mode)
 	}
 }
 
+// ringread reads by io_uring, off < 0: at the file's position. That one is moved here: for a read that is not over when the
+// kernel returns from its start, as of a file opened with O_DIRECT, the kernel does not move it.
+static long
+ringread(struct fd *fd, void *buf, size_t n, int64_t off)
+{
+	int64_t at = off < 0 ? blocking(SYS_lseek, fd->sysfd, 0, SEEK_CUR) : off;
+	long r = at < 0 ? -EAGAIN : runtime_uringread(fd->sysfd, buf, n, at);
+	if (off < 0 && r > 0)
+		blocking(SYS_lseek, fd->sysfd, at + r, SEEK_SET);
+	return r;
+}
+
 // fileread reads a file on a disk: what is in the page cache at once, the rest by io_uring, or by calls that block the
 // thread. off < 0: at the file's position. Like read, it stops short at the end of the file only, or at an error.
 static long
@@ -46,7 +59,7 @@ fileread(struct fd *fd, char *buf, size_t n, int64_t off)
 		int64_t at = off < 0 ? -1 : off + (int64_t)done;
 		r = fd->direct ? -EAGAIN : blocking(SYS_preadv2, fd->sysfd, &iov, 1, at, 0, RWF_NOWAIT);
 		if (r == -EAGAIN)
-			r = runtime_uringread(fd->sysfd, iov.base, iov.len, at);
+			r = ringread(fd, iov.base, iov.len, at);
 		if (r == -EAGAIN || r == -EOPNOTSUPP || r == -ENOSYS || r == -EPERM)
 			r = off < 0 ? blocking(SYS_read, fd->sysfd, iov.base, iov.len) : blocking(SYS_pread64, fd->sysfd, iov.base, iov.len, at);
 		if (r > 0)

@@ -139,7 +139,7 @@ leavep(struct p *pp)
 	if (runtime_runqempty(pp)) {
 		int64_t when = runtime_timernext(pp);
 		runtime_lock(&sched.lock);
-		if (!atomic_loadrlx(&sched.gcwaiting) && sched.runqsize == 0 &&
+		if (!atomic_loadrlx(&sched.gcwaiting) && sched.runqsize == 0 && sched.nhomem == 0 &&
 		    (sched.solo || atomic_loadrlx(&sched.needspinning) == 0) && !runtime_unwatched(when)) {
 			runtime_pidleput(pp);
 			runtime_unlock(&sched.lock);

@@ -390,6 +390,12 @@ runtime_schedule(void)
 			runtime_starthomes();
 		}
 		if (unlikely(gp->lockedm != NULL)) {
+			// Two that are bound and ready each other by runnext begin a slice at each switch, which no tick of
+			// sysmon's sees end: by turns with what else is here, ring and deque (runqget) both.
+			if (inherittime && (mp->p->schedtick & 6) == 6 && !runtime_runqempty(mp->p)) {
+				runtime_runqput(mp->p, gp, false);
+				continue;
+			}
 			// Its thread runs it; ours gives it the p and comes back with another.
 			runtime_startlockedm(gp);
 			continue;

@@ -110,6 +110,43 @@ inorder(const char *path)
 	rt0_fd_close(fd);
 }
 
+// directinorder reads from the disk at the file's position, which each read moves.
+static void
+directinorder(void)
+{
+	unsigned char *buf = aligned_alloc(ALIGN, BIG);
+	long off = 0, r;
+	while ((r = rt0_fd_read(direct, buf, BIG)) > 0) {
+		for (long i = 0; i < r; i++)
+			if (off + i >= SIZE || buf[i] != at(off + i))
+				rt0_fatal("wrong bytes in order from the disk");
+		off += r;
+		if (rt0_fd_seek(direct, 0, SEEK_CUR) != off)
+			rt0_fatal("wrong position after a read from the disk");
+		if (off % ALIGN != 0)
+			break; // the end: O_DIRECT reads from multiples only
+	}
+	if (off != SIZE)
+		rt0_fatal("wrong end from the disk");
+	free(buf);
+}
+
+// inchild has the child of a fork, which has no goroutines, read what is not in the page cache.
+static void
+inchild(void)
+{
+	unsigned char *buf = aligned_alloc(ALIGN, BIG);
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		check(direct, buf, BIG, BIG);
+		_exit(7);
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 7 << 8)
+		rt0_fatal("the child without goroutines");
+	free(buf);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -154,6 +191,8 @@ main(int argc, char **argv)
 		rt0_go(reader, (void *)i);
 	rt0_waitgroup_wait(&wg);
 	if (direct != NULL) {
+		directinorder();
+		inchild();
 		// More than the rings hold.
 		rt0_waitgroup_add(&wg, MANY);
 		for (long i = 0; i < MANY; i++)

@@ -20,13 +20,13 @@
 //
 // The kernel finishes a read on the thread that has submitted it, and interrupts that one for it if it sleeps: a
 // system call of its may see EINTR, as after any signal. If that thread ends first, the kernel waits for the read, or gives
-// it up with ECANCELED: then it is done by a system call as well.
+// it up with ECANCELED, or EFAULT if it has begun: then it is done by a system call as well, which tells a bad address.
 #include "../../runtime.h"
 #include "linux.h"
 
 enum { SYS_io_uring_setup = 425, SYS_io_uring_enter = 426 };
-enum { ENTRIES = 64 };
-enum { IORING_OP_READ = 22, IORING_FEAT_SINGLE_MMAP = 1, IORING_FEAT_RW_CUR_POS = 8, MAP_SHARED = 1, MAP_POPULATE = 0x8000 };
+enum { ENTRIES = 64, EFAULT = 14 };
+enum { IORING_OP_READ = 22, IORING_FEAT_SINGLE_MMAP = 1, IORING_FEAT_RW_CUR_POS = 8 /* came with OP_READ */, MAP_SHARED = 1, MAP_POPULATE = 0x8000 };
 #define IORING_OFF_SQES 0x10000000l
 
 struct uringparams {
@@ -148,7 +148,7 @@ submit(struct uring *u, int fd, void *buf, size_t n, int64_t off, struct uringre
 	u->sqes[tail & u->sqmask] = (struct sqe){
 	    .opcode = IORING_OP_READ,
 	    .fd = fd,
-	    .off = (uint64_t)off, // -1: at the file's position
+	    .off = (uint64_t)off,
 	    .addr = (uintptr_t)buf,
 	    .len = n > 0x7ffff000 ? 0x7ffff000 : (uint32_t)n, // what read takes at most
 	    .userdata = (uintptr_t)w,
@@ -178,25 +178,26 @@ commit(struct g *gp, void *word)
 	return false;
 }
 
-// uringread reads as pread does, off < 0: as read. The goroutine waits. -EAGAIN: make a system call. On a goroutine, with
-// its p; who reads sees to it that the descriptor stays open.
+// uringread reads as pread does. The goroutine waits. -EAGAIN: make a system call. On a goroutine, with its p; who reads
+// sees to it that the descriptor stays open.
 long
 runtime_uringread(int fd, void *buf, size_t n, int64_t off)
 {
-	if (atomic_loadrlx(&none) || debug.iouringoff)
+	// The child of a fork that has no goroutines has no rings either, and must not wait.
+	if (atomic_loadrlx(&none) || debug.iouringoff || runtime_forked)
 		return -EAGAIN;
 	struct uringread w = {.word = WAIT};
 	struct m *mp = acquirem();
 	struct p *pp = mp->p;
 	bool submitted = pp != NULL; // not between rt0_entersyscall and rt0_exitsyscall
 	if (submitted)
-		submitted = submit(pp->uring != NULL ? pp->uring : newring(pp), fd, buf, n, off < 0 ? -1 : off, &w);
+		submitted = submit(pp->uring != NULL ? pp->uring : newring(pp), fd, buf, n, off, &w);
 	releasem(mp);
 	if (!submitted)
 		return -EAGAIN;
 	if (atomic_loadacq(&w.word) != DONE)
 		runtime_gopark(commit, &w.word, waitReasonIOWait);
-	return w.res == -ECANCELED || w.res == -EINTR ? -EAGAIN : w.res;
+	return w.res == -ECANCELED || w.res == -EFAULT || w.res == -EINTR ? -EAGAIN : w.res;
 }
 
 // uringevent takes what is complete off the ring at tag; see netpollready.

@@ -287,7 +287,7 @@ runtime_fdmake(int sysfd, bool watch, const struct fd *like, rt0_fd **out)
 	fd->listener = like->listener;
 	fd->unlinks = like->unlinks;
 	fd->hint = like->hint;
-	fd->drained = fd->told = fd->file = fd->direct = false;
+	fd->drained = fd->told = fd->file = fd->direct = fd->ownpos = false;
 	if (like->file)
 		findfile(fd);
 	*out = (rt0_fd *)((uintptr_t)fd->gen << INDEXBITS | fd->index);
@@ -402,9 +402,13 @@ rt0_fd_open(const char *path, int flags, unsigned mode, rt0_fd **out)
 	if (fd < 0)
 		return (int)fd;
 	int err = adopt((int)fd, 0, (flags & O_NONBLOCK) != 0, out);
-	if (err < 0)
+	if (err < 0) {
 		runtime_close((int)fd);
-	return err;
+		return err;
+	}
+	struct fd *opened = fdlookup(*out, &err); // nobody knows the handle yet
+	opened->ownpos = opened->file;
+	return 0;
 }
 
 int

@@ -36,13 +36,16 @@ blockingonce(struct fd *fd, long nr, const void *buf, size_t n, int mode)
 }
 
 // ringread reads by io_uring, off < 0: at the file's position. That one is moved here: for a read that is not over when the
-// kernel returns from its start, as of a file opened with O_DIRECT, the kernel does not move it.
+// kernel returns from its start, as of a file opened with O_DIRECT, the kernel does not move it. So the position must be
+// ours: of a file that rt0_fd_open has opened, with the read lock, which seek and write take as well. -EAGAIN: it does not.
 static long
 ringread(struct fd *fd, void *buf, size_t n, int64_t off)
 {
-	int64_t at = off < 0 ? blocking(SYS_lseek, fd->sysfd, 0, SEEK_CUR) : off;
+	if (off >= 0)
+		return runtime_uringread(fd->sysfd, buf, n, off);
+	int64_t at = fd->ownpos ? blocking(SYS_lseek, fd->sysfd, 0, SEEK_CUR) : -1;
 	long r = at < 0 ? -EAGAIN : runtime_uringread(fd->sysfd, buf, n, at);
-	if (off < 0 && r > 0)
+	if (r > 0)
 		blocking(SYS_lseek, fd->sysfd, at + r, SEEK_SET);
 	return r;
 }
@@ -151,12 +154,37 @@ rt0_fd_readv(rt0_fd *h, const struct iovec *iov, int cnt)
 	return r;
 }
 
+// writelock is the write lock of h, and for a file that is read by io_uring the read lock as well, for the position:
+// that one first, as rt0_copy takes the two of its files, so that no circle of them can come about.
+static struct fd *
+writelock(rt0_fd *h, int *err)
+{
+	struct fd *fd = runtime_fdrwlock(h, false, err);
+	if (likely(fd == NULL || !fd->ownpos))
+		return fd;
+	runtime_fdrwunlock(fd, false);
+	fd = runtime_fdrwlock(h, true, err);
+	if (fd != NULL && runtime_fdrwlock(h, false, err) == NULL) {
+		runtime_fdrwunlock(fd, true);
+		return NULL;
+	}
+	return fd;
+}
+
+static void
+writeunlock(struct fd *fd)
+{
+	if (unlikely(fd->ownpos))
+		runtime_fdrwunlock(fd, true);
+	runtime_fdrwunlock(fd, false);
+}
+
 static long
 writeall(rt0_fd *h, const void *buf, size_t n, bool all)
 {
 	FOREIGN(iocall_g, OPWRITE, (uintptr_t)h, (uintptr_t)buf, n, all);
 	int err;
-	struct fd *fd = runtime_fdrwlock(h, false, &err);
+	struct fd *fd = writelock(h, &err);
 	if (unlikely(fd == NULL))
 		return err;
 	size_t done = 0;
@@ -171,7 +199,7 @@ writeall(rt0_fd *h, const void *buf, size_t n, bool all)
 		}
 		done += (size_t)r;
 	} while (all && done < n && fd->stream);
-	runtime_fdrwunlock(fd, false);
+	writeunlock(fd);
 	return r < 0 ? r : (long)done;
 }
 
@@ -241,11 +269,11 @@ rt0_fd_writev(rt0_fd *h, const struct iovec *iov, int cnt)
 	if (cnt < 0)
 		return -EINVAL;
 	int err;
-	struct fd *fd = runtime_fdrwlock(h, false, &err);
+	struct fd *fd = writelock(h, &err);
 	if (fd == NULL)
 		return err;
 	long r = writevall(fd, iov, cnt);
-	runtime_fdrwunlock(fd, false);
+	writeunlock(fd);
 	return r;
 }
 
@@ -298,7 +326,10 @@ rt0_fd_seek(rt0_fd *h, int64_t off, int whence)
 	struct fd *fd = runtime_fdincref(h, &err);
 	if (fd == NULL)
 		return err;
+	bool locked = fd->ownpos && runtime_fdrwlock(h, true, &err) != NULL; // else it is being closed
 	long r = blocking(SYS_lseek, fd->sysfd, off, whence);
+	if (locked)
+		runtime_fdrwunlock(fd, true);
 	runtime_fddecref(fd);
 	return r;
 }

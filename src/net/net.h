@@ -84,6 +84,7 @@ struct fd {
 	bool drained, hint;
 	bool told;             // read lock: accept's complaint has been made
 	bool file, direct;     // constant: not watched, and on a disk: reads are made by fileread; it was opened with O_DIRECT
+	bool ownpos;           // constant: a file that rt0_fd_open has opened: nobody else moves its position
 };
 
 #pragma GCC visibility push(hidden)

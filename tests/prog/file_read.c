@@ -17,7 +17,7 @@
 #include <rt0.h>
 #include <rt0/net.h>
 
-enum { SIZE = (4 << 20) + 1234, READERS = 200, READS = 20, MANY = 1000, BIG = 64 << 10, ALIGN = 4096 };
+enum { SIZE = (4 << 20) + 1234, READERS = 200, READS = 20, MANY = 1000, MOVERS = 8, BIG = 64 << 10, ALIGN = 4096 };
 
 static rt0_fd *plain, *direct;
 static rt0_waitgroup wg;
@@ -147,6 +147,41 @@ inchild(void)
 	free(buf);
 }
 
+// Reads, writes and seeks at the position of one handle: each write and each read moves it by its own length.
+static rt0_fd *both;
+
+static void
+mover(void *arg)
+{
+	static unsigned char block[MOVERS][ALIGN] __attribute__((aligned(ALIGN)));
+	for (int i = 0; i < 50; i++) {
+		bool write = ((uintptr_t)arg + (uintptr_t)i) % 2 == 0;
+		unsigned char *b = block[(uintptr_t)arg];
+		if ((write ? rt0_fd_write(both, b, ALIGN) : rt0_fd_read(both, b, ALIGN)) != ALIGN)
+			rt0_fatal("a mover");
+	}
+	rt0_waitgroup_done(&wg);
+}
+
+static void
+position(void)
+{
+	char path[] = "/var/tmp/rt0-read-XXXXXX";
+	close(mkstemp(path));
+	if (rt0_fd_open(path, O_RDWR | (direct != NULL ? O_DIRECT : 0), 0, &both) < 0)
+		rt0_fatal("open");
+	unlink(path);
+	if (ftruncate(rt0_fd_sysfd(both), (MOVERS * 50 + 1) * ALIGN) < 0)
+		rt0_fatal("truncate");
+	rt0_waitgroup_add(&wg, MOVERS);
+	for (long i = 0; i < MOVERS; i++)
+		rt0_go(mover, (void *)i);
+	rt0_waitgroup_wait(&wg);
+	if (rt0_fd_seek(both, 0, SEEK_CUR) != MOVERS * 50 * ALIGN)
+		rt0_fatal("the position is wrong");
+	rt0_fd_close(both);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -199,6 +234,7 @@ main(int argc, char **argv)
 			rt0_go(bigreader, (void *)i);
 		rt0_waitgroup_wait(&wg);
 	}
+	position();
 	char params[120] = {0};
 	int n = rings();
 	bool have = syscall(SYS_io_uring_setup, 1, params) >= 0;

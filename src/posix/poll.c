@@ -57,7 +57,7 @@ polling(struct pollfd *p, nfds_t n, int64_t deadline)
 {
 	int saved = geterr();
 	uint64_t thread = rt->thread();
-	int r = next(poll)(p, n, 0);
+	int r = posix_look(next(poll)(p, n, 0));
 	if (r != 0)
 		return r;
 	nfds_t used = 0;
@@ -80,7 +80,7 @@ polling(struct pollfd *p, nfds_t n, int64_t deadline)
 	for (int tries = 0; r == 0 && err == 0; tries++) {
 		err = multiwait(w, (int)n, deadline, tries);
 		if (err != -EPERM)
-			r = next(poll)(p, n, 0);
+			r = posix_look(next(poll)(p, n, 0));
 	}
 	int e = geterr();
 	if (w != few)
@@ -151,7 +151,7 @@ selectonce(struct sets *s)
 	for (int i = 0; i < 3; i++)
 		if (s->set[i] != NULL)
 			memcpy(s->set[i], s->want + (size_t)i * s->words, s->words * sizeof(word));
-	return next(select)(s->n, (fd_set *)s->set[0], (fd_set *)s->set[1], (fd_set *)s->set[2], &zero);
+	return posix_look(next(select)(s->n, (fd_set *)s->set[0], (fd_set *)s->set[1], (fd_set *)s->set[2], &zero));
 }
 
 static uint32_t
@@ -293,7 +293,7 @@ epollcall(int ep, struct epoll_event *ev, int n, int64_t deadline)
 static int
 epolling(int ep, struct epoll_event *ev, int n, int64_t deadline)
 {
-	int saved = geterr(), r = next(epoll_wait)(ep, ev, n, 0), err = 0;
+	int saved = geterr(), r = posix_look(next(epoll_wait)(ep, ev, n, 0)), err = 0;
 	uint64_t thread = rt->thread();
 	if (r != 0)
 		return r;
@@ -304,7 +304,7 @@ epolling(int ep, struct epoll_event *ev, int n, int64_t deadline)
 			posix_home(thread);
 			return epollcall(ep, ev, n, deadline);
 		}
-		r = next(epoll_wait)(ep, ev, n, 0);
+		r = posix_look(next(epoll_wait)(ep, ev, n, 0));
 		rt->waited(ep); // who waits for the same instance
 	}
 	if (r >= 0)

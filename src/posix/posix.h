@@ -120,6 +120,14 @@ context(void)
 		r_;                                                                               \
 	})
 
+// posix_look is the result r of a poll or the like that does not wait. The kernel looks for signals even then, the
+// runtime's own too, and says EINTR where nothing is ready: that is nothing, and the program is not told.
+static inline int
+posix_look(int r)
+{
+	return r < 0 && geterr() == EINTR ? 0 : r;
+}
+
 // wait.c: a call on one descriptor, which is tried without blocking, and again after each wait.
 struct io {
 	int fd;

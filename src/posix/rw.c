@@ -27,7 +27,7 @@ asked(struct io *io, const struct iovec *iov, int cnt, bool write)
 	for (;;) {
 		struct pollfd p = {.fd = io->fd, .events = (short)io->events};
 		// No bytes can be had at once, and poll skips what is no descriptor.
-		if (n != 0 && io->fd >= 0 && next(poll)(&p, 1, 0) == 0) {
+		if (n != 0 && io->fd >= 0 && posix_look(next(poll)(&p, 1, 0)) == 0) {
 			enum iowait w = posix_wait(io, IO_BLOCK);
 			if (w == IO_AGAIN)
 				continue;

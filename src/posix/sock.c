@@ -289,7 +289,7 @@ accepting(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	for (;;) {
 		rt->semacquire(turn);
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		if (next(poll)(&p, 1, 0) != 0) {
+		if (posix_look(next(poll)(&p, 1, 0)) != 0) {
 			int r = DECLARED(acceptcall(fd, addr, len, flags));
 			rt->semrelease(turn);
 			return (int)posix_end(&io, r);

@@ -291,6 +291,13 @@ big() {
 	esac || { echo "exit $status"; head -3 "$d/big.err" | cut -c1-200; return 1; }
 }
 
+# stale: a .S that an older checkout has left beside a .s, and is newer, must not become that .s.
+stale() {
+	mkdir "$d/tree" && cp -r Makefile src include tools "$d/tree" && touch "$d/tree/src/arch/amd64/asm_amd64.S" &&
+		env -u MAKEFLAGS make -n -C "$d/tree" all >"$d/stale" 2>&1 && grep -q asm_amd64.s.o "$d/stale" &&
+		fails grep -q 'asm_amd64[.]S' "$d/stale"
+}
+
 # fuzz SECONDS: half of them for what reads source, the rest for declarations and for headers. The
 # corpora stay below build/ for the next time; what failed lies beside them.
 fuzz() {
@@ -436,5 +443,6 @@ count asm/bytecount bytecount
 for kind in functions declarations onefunction line name comment type types macros includes data; do
 	count asm/big_$kind big $kind
 done
+count asm/stale_source stale
 count asm/fuzz fuzz 4 # what the fuzzers begin with
 finish

@@ -4,6 +4,7 @@
 # The core's code goes to section rt0_text: the preemption signal tells it from the program's by its address.
 # There are no file lists: a .c or .s file under src/ is built because it exists. Folders of
 # src/arch and src/os are picked by ARCH and OS; src/libc alone may use the libc.
+MAKEFLAGS += -r # or make's own rules would make a .s of a .S that an older checkout has left beside it
 ifeq ($(origin CC),default)
 CC := gcc
 endif

@@ -29,7 +29,7 @@ enum {
 	Grunning = 2,   // has an m and a p
 	Gsyscall = 3,   // in a system call: has an m, not on a run queue
 	Gwaiting = 4,   // parked: somebody's queue holds it
-	Gdead = 6,      // on a free list, or being made
+	Gdead = 6,      // free (newproc.c), or being made
 	Gcopystack = 8, // its stack is being given back page by page (Go: copied)
 	Gpreempted = 9, // stopped by suspendG, who must ready it
 	Gscan = 0x1000,

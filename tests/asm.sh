@@ -291,6 +291,13 @@ big() {
 	esac || { echo "exit $status"; head -3 "$d/big.err" | cut -c1-200; return 1; }
 }
 
+# stale: a .S that an older checkout has left beside a .s, and is newer, must not become that .s.
+stale() {
+	mkdir "$d/tree" && cp -r Makefile src include tools "$d/tree" && touch "$d/tree/src/arch/amd64/asm_amd64.S" &&
+		env -u MAKEFLAGS make -n -C "$d/tree" all >"$d/stale" 2>&1 && grep -q asm_amd64.s.o "$d/stale" &&
+		fails grep -q 'asm_amd64[.]S' "$d/stale"
+}
+
 # fuzz SECONDS: half of them for what reads source, the rest for declarations and for headers. The
 # corpora stay below build/ for the next time; what failed lies beside them.
 fuzz() {
@@ -311,7 +318,7 @@ fuzz_build() {
 	done
 	clang "${flags[@]}" -DFUZZ_SOURCE -Wl,--wrap=open,--wrap=fopen -o "$fuzz_dir/fuzz_source" "$t/fuzz.c" "${sources[@]}" tools/asm/stub.c &&
 		clang "${flags[@]}" -DFUZZ_STUB -o "$fuzz_dir/fuzz_stub" "$t/fuzz.c" "${sources[@]}" &&
-		clang "${flags[@]}" -DFUZZ_OFFSETS -o "$fuzz_dir/fuzz_offsets" "$t/fuzz.c"
+		clang "${flags[@]}" -DFUZZ_OFFSETS -Wl,--wrap=stat -o "$fuzz_dir/fuzz_offsets" "$t/fuzz.c"
 }
 # fuzz_seeds: sources of every kind with other options each, all forms of the table, the wrong lines of
 # errors.txt, the declarations in the tests, preprocessed headers; and the words that all of it is made of.
@@ -320,7 +327,12 @@ fuzz_seeds() {
 	options() { printf '%b' "\\x$(printf %02x $((i % 256)))\\x$(printf %02x $((i / 3 % 64)))"; }
 	"$build/mkoptab" -examples tools/asm/amd64/*.tbl >"$d/forms.s" || return 1
 	split -l 120 "$d/forms.s" "$d/forms-"
-	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s src/arch/amd64/*.s "$d"/forms-* "$src"/amd64*.s "$goroot"/src/*/*_amd64.s "$goroot"/src/*/*/*_amd64.s; do
+	# The runtime's own, with the options and the constants that they are built with.
+	for f in src/arch/amd64/*.s; do
+		{ printf '\xc5\x29' && sed 's|//.*||; /^[ \t]*$/d; s/"go_asm.h"/"b.h"/' "$f" && printf '\xff\xff' &&
+			{ grep -wf <(grep -oE '\w+_\w+' "$f") "$build/go_asm.h"; printf '\xff\xffRT0_DEBUG=3\n'; }; } >"$s/own-${f##*/}"
+	done
+	for f in "$t"/*.s "$t"/link/*.s examples/asm/*.s "$d"/forms-* "$src"/amd64*.s "$goroot"/src/*/*_amd64.s "$goroot"/src/*/*/*_amd64.s; do
 		[[ ! -f $f ]] || { options && head -c 7000 "$f" && printf '\xff#define A 1\n#define M(x, y) x; y\n\xff#include "a.h"\n\xff' && grep -h '^// func' "$f" | cut -c4-; } >"$s/seed$((i++))"
 	done
 	while IFS=$'\t' read -r f _; do
@@ -345,7 +357,7 @@ fuzz_seeds() {
 	done
 	cat "$fuzz_dir"/offsets/whole* | split -l 60 - "$fuzz_dir/offsets/part"
 	awk '$1 !~ /^\/\// { print $1 }' "$d/forms.s" | tr -d ';' | sort -u | grep -E '^[A-Z][A-Z0-9.]+$' >"$d/words"
-	printf '%s\n' TEXT DATA GLOBL PCDATA FUNCDATA PCALIGN NOSPLIT NOFRAME ABIInternal '(SB)' '(FP)' '(SP)' '(PC)' '<>' '\xc2\xb7' '\xe2\x88\x95' '$0' R15 X31 Z31 K7 \
+	printf '%s\n' TEXT DATA GLOBL PCDATA FUNCDATA PCALIGN UNWIND ENTRY SIGFRAME EXPORT NOSPLIT NOFRAME ABIInternal '(SB)' '(FP)' '(SP)' '(PC)' '<>' '\xc2\xb7' '\xe2\x88\x95' '$0' R15 X31 Z31 K7 \
 		'#include ' '#define ' '#undef ' '#ifdef ' '#ifndef ' '#else' '#endif' '#line ' a.h b.h inc/a.h fuzz.s textflag.h dir null M A '//go:build ' >>"$d/words"
 	sed 's/.*/"&"/' "$d/words" >"$fuzz_dir/source.dict"
 	printf '%s\n' '"\xff"' '"\\\x0a"' '"\"a.h\""' >>"$fuzz_dir/source.dict"
@@ -431,4 +443,6 @@ count asm/bytecount bytecount
 for kind in functions declarations onefunction line name comment type types macros includes data; do
 	count asm/big_$kind big $kind
 done
+count asm/stale_source stale
+count asm/fuzz fuzz 4 # what the fuzzers begin with
 finish

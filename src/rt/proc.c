@@ -648,8 +648,8 @@ runtime_goexit1(void)
 {
 	struct g *gp = getg();
 	struct m *mp = getm();
-	// Direct switch: only this p takes goroutines from its list, as long as the list does not
-	// overflow, so nobody can take our stack for a new one before we have left it.
+	// Direct switch: only this p takes from its dead goroutines, as long as there is room for one
+	// more, so nobody can take our stack for a new one before we have left it.
 	if (likely((gp->stackorder | gp->issystem) == 0 && gp->segment.lo == 0) && mp->p->ngfree < GFREE_MAX) {
 		struct g *next = pickdirect(mp, gp);
 		if (likely(next != NULL)) {

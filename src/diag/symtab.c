@@ -11,8 +11,9 @@
 //
 // Everything read is bounds-checked, and the time is linear in sizes that are limited (elf.c).
 //
-// symlock guards all state. It is not a struct mutex, since we may be anywhere: a holder that
-// crashes finds itself as the owner and gets no answer; others wait for a tenth of a second.
+// symlock guards all state. It is not a struct mutex, since we may be anywhere: a holder that crashes
+// finds itself as the owner and gets no answer; others wait for some seconds, or for one in a crash,
+// where nobody may be left to let go.
 // Not tried: finding modules through the dynamic linker's list (r_debug). It is quicker than
 // /proc/self/maps, but walks memory that a crash may have damaged.
 #include "dwarf.h"
@@ -87,7 +88,7 @@ static bool
 lock(void)
 {
 	uint32_t me = (uint32_t)runtime_gettid();
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < (atomic_loadrlx(&runtime_panicking) != 0 ? 10000 : 100000); i++) {
 		// Acquire: pairs with the release in unlock.
 		if (atomic_casacq(&symlockowner, 0, me)) {
 			if (atomic_loadrlx(&stuckowner) != 0)

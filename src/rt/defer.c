@@ -317,20 +317,18 @@ recoverjump(struct g *gp)
 }
 
 #if RT0_TSAN
+extern const char runtime_calldeferredret[], runtime_trycallret[], runtime_callonret[]; // asm: behind their calls
+
 // tsanframe: the function at pc told ThreadSanitizer that it began. Assembly and libraries do not.
 static bool
 tsanframe(uintptr_t pc)
 {
-	static const char *const none[] = {"runtime_calldeferred", "runtime_trycall", "runtime_callon", "runtime_sigpanic0"};
+	static const char *const none[] = {runtime_calldeferredret, runtime_trycallret, runtime_callonret, runtime_sigpanicret};
 	char name[CFINAME];
-	struct symline s;
-	if (runtime_pcowner(pc - 1, name) != PC_PROGRAM)
-		return false;
-	runtime_funcline(pc - 1, &s);
-	for (size_t i = 0; s.name != NULL && i < NELEM(none); i++)
-		if (runtime_strcmp(s.name, none[i]) == 0)
+	for (size_t i = 0; i < NELEM(none); i++)
+		if (pc == (uintptr_t)none[i])
 			return false;
-	return true;
+	return runtime_pcowner(pc - 1, name) == PC_PROGRAM;
 }
 #endif
 

@@ -241,6 +241,7 @@ TEXT runtime·callon(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	DI, AX
 	MOVQ	SI, DI
 	CALL	AX
+ENTRY runtime·callonret(SB)
 	MOVQ	BP, SP
 	POPQ	BP
 	RET

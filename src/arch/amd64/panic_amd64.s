@@ -44,6 +44,7 @@ TEXT runtime·calldeferred(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	DI, AX
 	MOVQ	SI, DI
 	CALL	AX
+ENTRY runtime·calldeferredret(SB)
 	POPQ	BP
 	RET
 
@@ -69,6 +70,7 @@ TEXT runtime·trycall(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	SP, BP
 	MOVQ	DX, DI
 	CALL	SI
+ENTRY runtime·trycallret(SB)
 	XORL	AX, AX
 	POPQ	BP
 	RET

@@ -318,6 +318,10 @@ bool runtime_poll_hup(struct polldesc *pd);
 void runtime_netpollforked(void); // in the child of a fork
 void runtime_pollforked(void);    // its portable half
 int runtime_netpollctl(int op, int fd, uint32_t events, uint64_t tag);
+// A word that a goroutine waits with: POLLWAIT until it is parked, then the goroutine. See the heads of netpoll.c,
+// posix.c and uring_linux.c.
+enum { POLLWAIT = 2 };
+bool runtime_netpollblockcommit(struct g *gp, void *word);
 // For findrunnable.
 bool runtime_netpollturn(struct g **gpp);
 bool runtime_sleepnetpoll(int64_t until, int64_t notbefore, bool wasspinning, bool *inherittime, struct g **gpp);
@@ -595,6 +599,19 @@ runtime_wakeafterput(void)
 	// have looked at our queue before. wakep leaves it, under the lock; once it is left, nothing to do.
 	if (atomic_loadrlx(&sched.npidle) != 0 || atomic_loadrlx(&sched.needspinning) == 0)
 		runtime_wakep();
+}
+
+// casgstatus moves gp from oldval to newval. All transitions are made by who owns gp: the m that runs it, or who has
+// taken it off a wait queue. So a plain store will do, but for scanners, who may lock a state with Gscan: they exist
+// only while sched.gscan, which changes while the world is stopped. Transitions by ms without a p (out of system
+// calls) are not stopped by that: runtime_casgstatus is theirs.
+static inline void
+casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
+{
+	if (likely(!atomic_loadrlx(&sched.gscan) && atomic_loadrlx(&gp->atomicstatus) == oldval))
+		atomic_storerel(&gp->atomicstatus, newval); // readers: traceback, schedtrace
+	else
+		runtime_casgstatus(gp, oldval, newval);
 }
 
 // Lists of goroutines, first in, first out, linked by schedlink: the owner's, or under its lock.

@@ -103,8 +103,6 @@ struct sudog {
 	void *c;                   // the channel or the semaphore's address
 	bool success;              // woken by a communication, not by close
 	bool isselect;             // one of several: who dequeues it must claim g first (select.c)
-	bool handoff;              // sema: the lock was handed over
-	uint32_t waiters;          // sema: approximate count, head only
 };
 
 // A timer: embed it, on the stack too, zeroed. Armed while it is on a wheel (timer.c). when: ns, the clock of

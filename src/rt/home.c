@@ -76,7 +76,7 @@ runtime_homeput(struct g *gp)
 	runtime_unlock(&home->home.lock);
 	// Dekker: nhome is stored (a fence), then who has it, and whether it sleeps. If it was not empty before, who
 	// made it so has looked.
-	if (n > 1 || atomic_loadrlx(&home->p) != NULL)
+	if (n > 1 || atomic_load(&home->p) != NULL)
 		return true;
 	if (atomic_load(&sched.poller) == home)
 		runtime_netpollbreak();
@@ -201,7 +201,7 @@ static struct g *
 gohome_m(struct g *gp)
 {
 	struct m *mp = getg()->m;
-	runtime_casgstatus(gp, Grunning, Grunnable);
+	casgstatus(gp, Grunning, Grunnable);
 	atomic_storerel(&mp->curg, NULL);
 	gp->m = NULL;
 	if (!runtime_homeput(gp))

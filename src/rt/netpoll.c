@@ -37,7 +37,7 @@
 #include "../mem/mheap.h"
 #include "../os/linux/linux.h"
 
-enum { pdNil = 0, pdReady = 1, pdWait = 2 }; // everything above: a struct g *
+enum { pdNil = 0, pdReady = 1, pdWait = POLLWAIT }; // everything above: a struct g *
 
 // info: what waiters must know without the lock. Written under it, read anywhere.
 enum { pollClosing = 1, pollExpiredReadDeadline = 2, pollExpiredWriteDeadline = 4 };
@@ -166,12 +166,13 @@ netpollunblock(struct polldesc *pd, int mode, bool ioready)
 	}
 }
 
-// netpollblockcommit, on g0: gp is off its stack. Counted before it can be seen: the count is never too low.
-static bool
-netpollblockcommit(struct g *gp, void *gpp)
+// netpollblockcommit, on g0: gp is off its stack, and waits for what makes the word something else. Counted before it
+// can be seen: the count is never too low. Also for posix.c and uring_linux.c.
+bool
+runtime_netpollblockcommit(struct g *gp, void *word)
 {
 	atomic_xadd(&sched.npollwait, 1);
-	if (likely(atomic_cas((uintptr_t *)gpp, pdWait, (uintptr_t)gp)))
+	if (likely(atomic_cas((uintptr_t *)word, POLLWAIT, (uintptr_t)gp)))
 		return true;
 	atomic_xadd(&sched.npollwait, -1);
 	return false;
@@ -201,7 +202,7 @@ netpollblock(struct polldesc *pd, int mode)
 			runtime_throw("runtime: double wait");
 	}
 	if (netpollcheckerr(pd, mode) == POLL_OK)
-		runtime_gopark(netpollblockcommit, gpp, waitReasonIOWait);
+		runtime_gopark(runtime_netpollblockcommit, gpp, waitReasonIOWait);
 	uintptr_t old = atomic_xchg(gpp, pdNil);
 	if (old > pdWait)
 		runtime_throw("runtime: corrupted polldesc");
@@ -467,7 +468,8 @@ runtime_injectglist(struct gqueue *q, int32_t n)
 	if (mp->p != NULL) {
 		bool any = false;
 		for (struct g *gp; (gp = gqueueget(q)) != NULL;) {
-			runtime_casgstatus(gp, Gwaiting, Grunnable);
+			casgstatus(gp, Gwaiting, Grunnable);
+			// Alone, nobody steals from the ring.
 			if (gp->home != NULL && !(sched.solo && gp->home == mp) && runtime_homeput(gp))
 				continue;
 			runtime_runqput(mp->p, gp, false);
@@ -509,7 +511,7 @@ takefirst(struct gqueue *q, int32_t n)
 	}
 	gqueueget(q);
 	runtime_injectglist(q, n - 1);
-	runtime_casgstatus(gp, Gwaiting, Grunnable);
+	casgstatus(gp, Gwaiting, Grunnable);
 	return gp;
 }
 

@@ -51,7 +51,7 @@ static struct posixfd *chunks[MAXFD / CHUNK]; // atomic
 static struct mutex chunklock;                // a leaf
 static uint32_t epoch = 1;                    // which epoll instance; goes up at a fork
 
-enum { WAIT = 1, FIRED = 2, LATE = 3 }; // above: a struct g *
+enum { FIRED = 1, WAIT = POLLWAIT, LATE = 3 }; // above: a struct g *
 
 struct posixcall {
 	uintptr_t word; // atomic
@@ -118,18 +118,6 @@ waitlate(struct timer *t, int64_t now)
 	if (gp != NULL)
 		atomic_xadd(&sched.npollwait, -1);
 	return gp;
-}
-
-// waitcommit, on g0: counted before it can be seen, as in netpoll.c.
-static bool
-waitcommit(struct g *gp, void *arg)
-{
-	struct posixcall *c = arg;
-	atomic_xadd(&sched.npollwait, 1);
-	if (likely(atomic_cas(&c->word, WAIT, (uintptr_t)gp)))
-		return true;
-	atomic_xadd(&sched.npollwait, -1);
-	return false;
 }
 
 // ---- the kernel's list ----
@@ -273,7 +261,7 @@ posixwait(struct posixwait *w, int n, int64_t deadline)
 			runtime_timerstart(&c.t, deadline, 0);
 		}
 		struct g *gp = homed();
-		runtime_gopark(waitcommit, &c, waitReasonIOWait);
+		runtime_gopark(runtime_netpollblockcommit, &c.word, waitReasonIOWait);
 		gp->home = NULL;
 		if (deadline != INT64_MAX)
 			runtime_timerstop(&c.t);

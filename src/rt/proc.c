@@ -47,14 +47,12 @@ badcasgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
 	runtime_throw("casgstatus: bad incoming values");
 }
 
-// casgstatus moves gp from oldval to newval. All transitions are made by who owns gp: the m that
-// runs it, or who has taken it off a wait queue. So a plain store will do, but for scanners, who may
-// lock a state with Gscan: they exist only while sched.gscan, which changes while the world is
-// stopped. Transitions by ms without a p (out of system calls) are not stopped by that: they
-// call the slow path always.
-static NOINLINE void
-casgstatusslow(struct g *gp, uint32_t oldval, uint32_t newval)
+// casgstatus is for who has no p, and for others when they cannot use casgstatus of runtime.h.
+NOINLINE void
+runtime_casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
 {
+	if ((oldval | newval) & Gscan || oldval == newval)
+		badcasgstatus(gp, oldval, newval);
 	for (uint32_t n = 0;; n++) {
 		// Acquire and release: the owner before us has finished with gp.
 		if (atomic_cas_acqrel(&gp->atomicstatus, oldval, newval))
@@ -67,26 +65,6 @@ casgstatusslow(struct g *gp, uint32_t oldval, uint32_t newval)
 		else
 			runtime_osyield();
 	}
-}
-
-static inline void
-casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
-{
-	if (unlikely(atomic_loadrlx(&sched.gscan))) {
-		casgstatusslow(gp, oldval, newval);
-		return;
-	}
-	if (unlikely(atomic_loadrlx(&gp->atomicstatus) != oldval))
-		badcasgstatus(gp, oldval, newval);
-	atomic_storerel(&gp->atomicstatus, newval); // readers: traceback, schedtrace
-}
-
-void
-runtime_casgstatus(struct g *gp, uint32_t oldval, uint32_t newval)
-{
-	if ((oldval | newval) & Gscan || oldval == newval)
-		badcasgstatus(gp, oldval, newval);
-	casgstatusslow(gp, oldval, newval);
 }
 
 // castogscanstatus locks gp's state for a scanner. Only while sched.gscan.

@@ -243,11 +243,12 @@ nap(void)
 	tick();
 }
 
+// allidle is whether nobody runs goroutines: who is to will wake us. Not while homecheck has to look.
 static bool
 allidle(void)
 {
 	return atomic_loadrlx(&sched.gcwaiting) ||
-	       (atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs) && atomic_loadrlx(&sched.nhomes) == 0); // homecheck
+	       (atomic_loadrlx(&sched.npidle) == atomic_loadrlx(&sched.gomaxprocs) && atomic_loadrlx(&sched.nhomes) == 0);
 }
 
 // rest sleeps, while all ps are idle or the world is stopped, until pidleget or startTheWorld calls. Dead stacks

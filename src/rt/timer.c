@@ -468,12 +468,14 @@ runtime_checktimers(struct p *pp, int64_t now)
 		}
 		for (int32_t i = 0; i < d.ncalls; i++)
 			d.calls[i].call(d.calls[i].arg, d.calls[i].seq);
+		if (d.nready == 0 && d.ncalls == 0)
+			return runtime_timernext(pp); // somebody else has fired them, or next was too early
 		mine->nfired += d.nready + d.ncalls;
 		mine->firedat = now;
 		if (d.nready > 0)
 			mine->due = (int32_t)(mine->runqtail - atomic_loadrlx(&mine->runqhead));
-		if (d.nready == d.room || (d.nready == 0 && d.ncalls == 0))
-			return runtime_timernext(pp); // no room; somebody else has fired them; next was too early
+		if (d.nready == d.room)
+			return runtime_timernext(pp);
 	}
 	return next;
 }

@@ -76,7 +76,7 @@ struct uring {
 	struct cqe *cqes;
 };
 
-enum { WAIT = 1, DONE = 2 }; // above: a struct g *
+enum { DONE = 1, WAIT = POLLWAIT }; // above: a struct g *
 
 struct uringread {
 	uintptr_t word; // atomic
@@ -168,16 +168,6 @@ no:
 	return false;
 }
 
-static bool
-commit(struct g *gp, void *word)
-{
-	atomic_xadd(&sched.npollwait, 1); // before it can be seen: the count is never too low
-	if (atomic_cas((uintptr_t *)word, WAIT, (uintptr_t)gp))
-		return true;
-	atomic_xadd(&sched.npollwait, -1);
-	return false;
-}
-
 // uringread reads as pread does. The goroutine waits. -EAGAIN: make a system call. On a goroutine, with its p; who reads
 // sees to it that the descriptor stays open.
 long
@@ -196,7 +186,7 @@ runtime_uringread(int fd, void *buf, size_t n, int64_t off)
 	if (!submitted)
 		return -EAGAIN;
 	if (atomic_loadacq(&w.word) != DONE)
-		runtime_gopark(commit, &w.word, waitReasonIOWait);
+		runtime_gopark(runtime_netpollblockcommit, &w.word, waitReasonIOWait);
 	return w.res == -ECANCELED || w.res == -EFAULT || w.res == -EINTR ? -EAGAIN : w.res;
 }
 

@@ -291,7 +291,10 @@ int32_t runtime_timersarmed(void);        // how many, in all
 struct polldesc;
 enum { POLLREAD = 'r', POLLWRITE = 'w' };
 enum { POLL_OK = 0, POLL_CLOSING = 1, POLL_TIMEOUT = 2, POLL_NOTPOLLABLE = 3 };
-void runtime_netpollinit(void); // by the first timer or descriptor; any number of times
+// The first timer or descriptor makes the poller; any number of times. init throws if it cannot be made: for timers,
+// which have no other way. try is for who can fail or block instead: 0 or -errno, of which EMFILE is the likely one.
+void runtime_netpollinit(void);
+int runtime_netpolltry(void);
 bool runtime_netpollinited(void);
 int runtime_netpollopen(int fd, struct polldesc *pd); // to the kernel's list, edge-triggered; 0 or -errno
 int runtime_netpollclose(int fd);

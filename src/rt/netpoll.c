@@ -215,7 +215,6 @@ netpollblock(struct polldesc *pd, int mode)
 int
 runtime_poll_open(int fd, struct polldesc **out)
 {
-	runtime_netpollinit();
 	struct polldesc *pd = pollcachealloc();
 	if (pd == NULL)
 		return -ENOMEM;

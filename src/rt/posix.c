@@ -246,7 +246,8 @@ posixwait(struct posixwait *w, int n, int64_t deadline)
 {
 	struct posixcall c = {.word = WAIT};
 	int err = 0, k;
-	runtime_netpollinit();
+	if (runtime_netpolltry() < 0)
+		return -EPERM; // no descriptor left for the poller: the caller blocks
 	for (k = 0; k < n; k++)
 		w[k].linked = w[k].closed = false;
 	for (k = 0; k < n && err == 0; k++) {

@@ -45,19 +45,28 @@ netutil_fds(void)
 	return n;
 }
 
+static int netutil_taken[256], netutil_ntaken;
+
+// netutil_giveback gives a descriptor back that netutil_starve has taken.
+static inline void
+netutil_giveback(void)
+{
+	close(netutil_taken[--netutil_ntaken]);
+}
+
 // netutil_starve leaves the process n free descriptors.
 static inline void
 netutil_starve(int n)
 {
 	struct rlimit l;
-	int last[256], k = 0, fd;
+	int fd;
 	getrlimit(RLIMIT_NOFILE, &l);
 	l.rlim_cur = 256;
 	setrlimit(RLIMIT_NOFILE, &l);
 	while ((fd = dup(2)) >= 0)
-		last[k++] = fd;
+		netutil_taken[netutil_ntaken++] = fd;
 	while (n-- > 0)
-		close(last[--k]);
+		netutil_giveback();
 }
 
 #endif

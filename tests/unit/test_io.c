@@ -692,3 +692,28 @@ TEST(io_without_descriptors_left)
 	CHECK_EQ(rt0_eventfd(0, 0, &e), 0);
 	CHECK_EQ(rt0_fd_close(e), 0);
 }
+
+bool runtime_netpollinited(void); // runtime.h
+
+// Without descriptors left the poller cannot be made: what needs it says so, and nothing is lost. Without one for a ring
+// the thread reads.
+TEST(io_without_descriptors_for_the_poller)
+{
+	char name[] = "/tmp/rt0-test-XXXXXX", b[4];
+	int q[2], f = mkstemp(name);
+	rt0_fd *file, *end;
+	CHECK(f >= 0 && unlink(name) == 0 && write(f, "abcd", 4) == 4 && pipe(q) == 0);
+	CHECK(!runtime_netpollinited());
+	netutil_starve(0);
+	for (int left = 0; left < 4; left++) {
+		CHECK_EQ(rt0_fd_new(f, RT0_FD_BORROWED, &file), left < 2 ? -EMFILE : 0);
+		CHECK_EQ(rt0_fd_new(q[0], RT0_FD_BORROWED, &end), left < 2 ? -EMFILE : 0);
+		CHECK_EQ(runtime_netpollinited(), left >= 2);
+		if (left >= 2) {
+			CHECK_EQ(rt0_fd_pread(file, b, 4, 0), 4);
+			CHECK_EQ(rt0_fd_close(file), 0);
+			CHECK_EQ(rt0_fd_close(end), 0);
+		}
+		netutil_giveback();
+	}
+}

@@ -15,42 +15,67 @@ static uint32_t inited;   // atomic: release after epfd and eventfd
 static uint32_t breaking; // atomic: the eventfd has been written and not been read
 static uint32_t nopwait2; // atomic: this kernel has no epoll_pwait2
 
-static RT0_NORETURN void
-initfailed(const char *call, long err)
-{
-	runtime_print("runtime: %s failed with %ld\n", call, -err);
-	runtime_throw("runtime: netpollinit failed");
-}
-
 bool
 runtime_netpollinited(void)
 {
 	return atomic_loadacq(&inited) != 0;
 }
 
+// makepoller is called with initlock. 0, or a negative errno: *call has failed, and nothing is left of it.
+static long
+makepoller(const char **call)
+{
+	*call = "epollcreate";
+	long ep = sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
+	if (ep < 0)
+		return ep;
+	*call = "eventfd";
+	long ev = sys2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), err = ev;
+	struct epoll_event e = {EPOLLIN, (uintptr_t)&eventfd};
+	if (ev >= 0) {
+		*call = "epollctl";
+		err = sys4(SYS_epoll_ctl, ep, EPOLL_CTL_ADD, ev, &e);
+	}
+	if (err < 0) {
+		if (ev >= 0)
+			runtime_close((int)ev);
+		runtime_close((int)ep);
+		return err;
+	}
+	epfd = (int32_t)ep;
+	eventfd = (int32_t)ev;
+	atomic_storerlx(&sched.lastpoll, runtime_nanotime());
+	atomic_storerel(&inited, 1);
+	return 0;
+}
+
+static long
+tryinit(const char **call)
+{
+	if (runtime_netpollinited())
+		return 0;
+	runtime_lock(&initlock);
+	long err = inited ? 0 : makepoller(call);
+	runtime_unlock(&initlock);
+	return err;
+}
+
+int
+runtime_netpolltry(void)
+{
+	const char *call;
+	return (int)tryinit(&call);
+}
+
 void
 runtime_netpollinit(void)
 {
-	if (runtime_netpollinited())
-		return;
-	runtime_lock(&initlock);
-	if (!inited) {
-		long ep = sys1(SYS_epoll_create1, EPOLL_CLOEXEC);
-		if (ep < 0)
-			initfailed("epollcreate", ep);
-		long ev = sys2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (ev < 0)
-			initfailed("eventfd", ev);
-		struct epoll_event e = {EPOLLIN, (uintptr_t)&eventfd};
-		long r = sys4(SYS_epoll_ctl, ep, EPOLL_CTL_ADD, ev, &e);
-		if (r < 0)
-			initfailed("epollctl", r);
-		epfd = (int32_t)ep;
-		eventfd = (int32_t)ev;
-		atomic_storerlx(&sched.lastpoll, runtime_nanotime());
-		atomic_storerel(&inited, 1);
+	const char *call;
+	long err = tryinit(&call);
+	if (err < 0) {
+		runtime_print("runtime: %s failed with %ld\n", call, -err);
+		runtime_throw("runtime: netpollinit failed");
 	}
-	runtime_unlock(&initlock);
 }
 
 // netpollforked: the child of a fork shares its parent's instance, and must not take its events. It gets one of
@@ -75,7 +100,9 @@ runtime_netpollforked(void)
 int
 runtime_netpollopen(int fd, struct polldesc *pd)
 {
-	runtime_netpollinit();
+	int err = runtime_netpolltry();
+	if (err < 0)
+		return err;
 	struct epoll_event e = {EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, runtime_netpolltag(pd)};
 	return (int)sys4(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &e);
 }

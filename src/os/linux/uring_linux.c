@@ -92,8 +92,9 @@ newring(struct p *pp)
 {
 	struct uringparams prm = {0};
 	struct uring *u = runtime_persistentalloc(sizeof *u, 64, &memstats.other_sys);
-	runtime_netpollinit();
-	long fd = sys2(SYS_io_uring_setup, ENTRIES, &prm);
+	long fd = runtime_netpolltry();
+	if (fd >= 0)
+		fd = sys2(SYS_io_uring_setup, ENTRIES, &prm);
 	if (fd < 0) {
 		if (fd == -ENOSYS || fd == -EPERM)
 			atomic_storerlx(&none, 1);

@@ -14,9 +14,8 @@ plain(const unsigned char *p, int64_t n, unsigned char c)
 	int64_t sum = 0;
 	for (int64_t i = 0; i < n; i++) {
 		sum += p[i] == c;
-		__asm__ volatile(
-		    "" ::
-			: "memory"); // a byte at a time, whatever the compiler could do
+		// A byte at a time, whatever the compiler could do.
+		__asm__ volatile("" : : : "memory");
 	}
 	return sum;
 }

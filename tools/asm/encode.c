@@ -629,7 +629,8 @@ emit(void)
 {
 	const struct insn *p = cur;
 	struct roles x = roles(p);
-	for (int i = 0; i<p->nops; i += p->nops> 1 ? p->nops - 1 : 1) {
+	int step = p->nops > 1 ? p->nops - 1 : 1; // to the last operand
+	for (int i = 0; i < p->nops; i += step) {
 		int s = segment_prefix(&p->o[i]);
 		if (s)
 			put(s);

@@ -211,8 +211,8 @@ punctuation:
 			name[0] = 0;
 			bitfield = declarator = false;
 		} else if ((isalpha((unsigned char)word[0]) || word[0] == '_') && !bitfield) {
-			snprintf(name, sizeof name, "%s",
-			    word); // the last word before , or ; is the name
+			// The last word before , or ; is the name.
+			snprintf(name, sizeof name, "%s", word);
 			declarator = false;
 			char *back = at;
 			declarator = next() && (is(",") || is(";") || is("[") || is(":"));

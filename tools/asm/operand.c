@@ -3,8 +3,8 @@
 //
 //	operand  = [ '$' | '*' ] symbol [ '<>' | '<ABI>' ] [ offset ] '(' pseudo ')' { index }
 //	         | register | '[' register '-' register ']'
-//	         | [ '$' | '*' ] [ expr ] [ '(' register [ '*' scale ] ')' [ '(' register '*' scale
-//')' ] ]
+//	         | [ '$' | '*' ] [ expr ] [ '(' register [ '*' scale ] ')' [ index ] ]
+//	index    = '(' register '*' scale ')'
 //
 // Expressions are unsigned 64-bit arithmetic with Go's precedence: * / % << >> & before + - | ^.
 #include <errno.h>

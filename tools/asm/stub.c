@@ -434,8 +434,8 @@ trampoline(const struct function *f, const char *path, int lineno)
 {
 	static const char *const saved[] = {"BP", "BX", "R12", "R13", "R14", "R15"};
 	bool hidden = inmemory(f);
-	int room = (f->size + 8 + 15) / 16 * 16 +
-	    8; // with the saved registers and the return address: a multiple of 16
+	// With the saved registers and the return address it is a multiple of 16.
+	int room = (f->size + 8 + 15) / 16 * 16 + 8;
 	int pointer_at = room - 8;
 	// To a debugger all of it is the line of the declaration: it is one line.
 	buf_print(&asmtext, "#line %d \"", lineno);

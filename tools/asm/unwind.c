@@ -199,7 +199,7 @@ step(struct frame_state s, const struct insn *p)
 	if (!z || z->type != O_REG)
 		z = NULL;
 	const char *m = mnemonics[p->op].name;
-	bool both = p->nops > 1 && ((m[0] == 'X' && (m[1] == 'C' || m[1] == 'A')) || m[0] == 'M') &&
+	bool both = p->nops > 1 &&
 	    (strncmp(m, "XCHG", 4) == 0 || strncmp(m, "XADD", 4) == 0 ||
 		strncmp(m, "MULX", 4) == 0);
 	if ((!z && !both) || compares(p))

@@ -213,9 +213,11 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 			// itself goes on.
 			if (!known && !ours && (b->timeout == TO_NONE || (b->timeout == TO_MS && (int32_t)r->rdx < 0)))
 				return false;
-		} else if (known && (int64_t)r->rax > 0 && r->rax < r->rdx &&
+		} else if ((known || ours) && (int64_t)r->rax > 0 && r->rax < r->rdx &&
 			   (nr == NR_write || nr == NR_sendto || (nr == NR_recvfrom && (r->r10 & MSG_WAITALL) != 0))) {
-			c->done = (int64_t)r->rax; // cut short
+			// Cut short: by our signal, which may have been meant for what it did before, and found it in a
+			// moment when it did not sleep. Or by itself, and then there is no harm in asking for the rest.
+			c->done = (int64_t)r->rax;
 		} else {
 			return false;
 		}

@@ -39,6 +39,11 @@ set -u
 
 table() {
 	cat <<-'END'
+	alone      safety  pass
+	alone      safety  assert  -DBUG_NO_BARRIER
+	alone      safety  assert  -DBUG_NO_WAIT
+	alone      safety  assert  -DBUG_NO_RECHECK
+	alone      safety  assert  -DBUG_NO_TOKEN
 	netpoll    safety  pass    -DNP=1 -DNSTEPS=4
 	netpoll    safety  assert  -DBUG_NO_HANDOFF -DNP=1 -DNSTEPS=2
 	netpoll    safety  assert  -DBUG_NO_RECHECK

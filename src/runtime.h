@@ -257,6 +257,7 @@ void runtime_acquirep(struct p *pp);
 struct p *runtime_releasep(void);
 void runtime_pidleput(struct p *pp);
 struct p *runtime_pidleget(void);
+bool runtime_goalone(void);
 void runtime_exitsyscall(void);
 bool runtime_exitsyscallfast(struct m *mp);
 struct g *runtime_exitsyscall0(struct g *gp);

@@ -345,6 +345,9 @@ struct schedt {
 	struct m *extram;   // extraM.lock: ms for foreign threads, not in use
 	struct mutex extralock;
 	uint64_t nwake;     // lock: how often a sleeping m was woken
+	uint64_t npidleget; // written under lock: how often a p was taken that was idle
+	uint64_t nalone;    // lock: how often one p was found to be alone
+	uint32_t alonebroken; // atomic: alone has ended by somebody else's doing
 	int32_t nmextra;    // atomic: extra ms, whether a foreign thread has them or nobody
 	int32_t nextrain;   // atomic: of those, how many have a thread that is in a call
 	// atomic; who can still ready a goroutine though no m runs (checkdead.c):
@@ -393,6 +396,9 @@ struct schedt {
 	uint32_t asyncready; // atomic: the handler of the preemption signal is there
 	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
 	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end
+	// atomic, see "the lone p" (proc_p.c):
+	uint32_t alone;     // written under lock: no p but one is in use
+	uint32_t busy;      // its: it is between chanlock and chanunlock
 	// sysmon's:
 	// atomic: ns, its last look at the clock, or that of who came back from netpoll since; 0: it sleeps, ask yourself
 	int64_t coarsenow __attribute__((aligned(64)));

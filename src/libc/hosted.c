@@ -277,6 +277,7 @@ rt0_stop(void)
 		atomic_store(&sched.sysmonstarted, 0);
 		atomic_store(&sched.mainstarted, false);
 		atomic_store(&sched.stopping, 0);
+		atomic_storerlx(&sched.alone, 0);
 		for (int32_t i = 0; i < sched.gomaxprocs; i++)
 			runtime_gfpurge(allp[i]);
 		runtime_lock(&sched.lock);

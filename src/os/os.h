@@ -55,6 +55,8 @@ bool runtime_threadblocked(uint64_t tid, struct blockedcall *out);
 uint64_t runtime_threadsleeps(uint64_t tid); // how often it has given up its CPU by itself; 0: not known
 bool runtime_cantimeout(int32_t nr); // a system call that ends after a relative time
 void runtime_osyield(void);
+bool runtime_canbarrier(void);
+void runtime_barrierall(void);
 int64_t runtime_nanotime(void);
 // futexsleep returns on wake-up, when *addr != val, after ns (< 0: never), or for no reason.
 void runtime_futexsleep(uint32_t *addr, uint32_t val, int64_t ns);

@@ -83,6 +83,7 @@ runtime_forkchild(void)
 	sched.gcwaiting = 1;
 	sched.stopwait = 0; // reentersyscall keeps its p
 	sched.npidle = 0;
+	sched.alone = sched.busy = 0;
 	sched.sysmonwait = 0;
 	sched.asyncready = 0; // nobody sends any more
 	runtime_forkpanic();

@@ -464,7 +464,7 @@ static bool
 wordunlock(struct g *gp, void *word)
 {
 #if RT0_DEBUG
-	if (word != &gp->selectdone) {
+	if (word != &gp->selectdone && word != &sched.busy) {
 		runtime_unlock((struct mutex *)word);
 		return true;
 	}
@@ -475,7 +475,7 @@ wordunlock(struct g *gp, void *word)
 }
 
 // goparkword is gopark for who holds a lock that is released by a store of 0 to word (chan.c, select.c).
-// NULL: no lock. (In debug builds word is the key of a mutex, or selectdone.)
+// NULL: no lock. (In debug builds word is the key of a mutex, selectdone, or the lone p's busy.)
 void
 runtime_goparkword(uint32_t *word, enum waitreason reason)
 {

@@ -8,6 +8,61 @@
 static struct p *allp0[8] BOOTDATA;
 struct p **allp BOOTDATA = allp0;
 
+// ---- the lone p ----
+//
+// Of several ps only one is often in use: a producer and its consumer are quicker on one than on two (runq.c). While
+// nobody else runs, locks guard nothing, and of what a channel operation costs most is their locked instructions. So
+// sysmon, when it finds that all ps but one have been idle since its last look, sets sched.alone, and chanlock only
+// stores that it is busy, until chanunlock.
+//
+// Alone is changed under sched.lock. It is set while at most one p is not on the idle list, and as long as it is set
+// at most one is not. Who takes an idle p is told so by pidleget, and ends it first, unless it takes the only one:
+//   - with a p, it is the lone one, and not busy: nobody wakes others between chanlock and chanunlock.
+//   - otherwise by a Dekker with chanlock, whose fence is on this side only: membarrier runs one on every CPU that
+//     runs a thread of ours. Before it the lone p has stored busy, and is waited for; or it will read alone after
+//     it, finds 0, and takes the lock. (10 us; so not again for a millisecond.)
+// What the lone p has written is seen by who comes: by busy, or by sched.lock, under which it went idle.
+// Signal handlers do not take a p away between the two: they leave the runtime's own code alone. See models/alone.pml.
+
+static int32_t
+inuse(void)
+{
+	return sched.gomaxprocs - atomic_loadrlx(&sched.npidle);
+}
+
+// goalone is sysmon's. False: there is no way to.
+bool
+runtime_goalone(void)
+{
+	if (!runtime_canbarrier())
+		return false;
+	runtime_lock(&sched.lock);
+	if (inuse() == 1 && sched.gomaxprocs > 1 && !atomic_loadrlx(&sched.gcwaiting)) {
+		sched.nalone++;
+		atomic_storerel(&sched.alone, 1);
+	}
+	runtime_unlock(&sched.lock);
+	return true;
+}
+
+static void
+endalone(void)
+{
+	struct m *mp = getg()->m;
+	atomic_storerlx(&sched.alone, 0);
+	if (mp->p != NULL)
+		return;
+	atomic_storerlx(&sched.alonebroken, 1);
+	runtime_barrierall();
+	// Acquire: pairs with chanunlock. It needs some 10 ns, unless it has lost its CPU.
+	for (uint32_t n = 0; atomic_loadacq(&sched.busy) != 0; n++) {
+		if (n < 100)
+			procyield(10);
+		else
+			runtime_usleep(20);
+	}
+}
+
 // ---- idle list; sched.lock is held ----
 
 void
@@ -31,6 +86,9 @@ runtime_pidleget(void)
 		return NULL;
 	sched.pidle = pp->link;
 	atomic_xadd(&sched.npidle, -1);
+	atomic_storerlx(&sched.npidleget, sched.npidleget + 1);
+	if (unlikely(sched.alone) && inuse() > 1)
+		endalone();
 	if (atomic_loadrlx(&sched.sysmonwait)) {
 		atomic_storerlx(&sched.sysmonwait, 0);
 		runtime_notewakeup(&sched.sysmonnote);

@@ -204,6 +204,8 @@ static struct sysmonstate {
 	int32_t bound;         // sched.nbound at the last look
 	struct m *newmlast;    // the thread that was being made, and since when
 	int64_t newmwhen;
+	uint64_t npidleget;    // sched.npidleget at the last look
+	int64_t alonefrom;     // not alone again before
 } mon;
 
 static void
@@ -324,6 +326,22 @@ look(void)
 	return did;
 }
 
+// lookalone: see "the lone p" (proc_p.c).
+static void
+lookalone(void)
+{
+	uint64_t n = atomic_loadrlx(&sched.npidleget);
+	int32_t procs = atomic_loadrlx(&sched.gomaxprocs);
+	if (atomic_loadrlx(&sched.alonebroken) != 0) {
+		atomic_storerlx(&sched.alonebroken, 0);
+		mon.alonefrom = perturb(2) ? 0 : mon.now + MS;
+	}
+	if (n == mon.npidleget && mon.now >= mon.alonefrom && atomic_loadrlx(&sched.alone) == 0 && procs > 1 &&
+	    atomic_loadrlx(&sched.npidle) == procs - 1 && !runtime_goalone())
+		mon.alonefrom = INT64_MAX;
+	mon.npidleget = n;
+}
+
 static void
 sysmon(void)
 {
@@ -340,6 +358,7 @@ sysmon(void)
 		if (atomic_loadrlx(&sched.stopping))
 			return;
 		mon.idle = look() ? 0 : mon.idle + 1;
+		lookalone();
 		if (debug.schedtrace > 0 && mon.lasttrace + debug.schedtrace * MS <= mon.now) {
 			mon.lasttrace = mon.now;
 			runtime_schedtrace(debug.scheddetail > 0);

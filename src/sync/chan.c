@@ -3,7 +3,7 @@
 //
 // Invariants: at least one of sendq and recvq is empty. qcount > 0 means that recvq is empty;
 // qcount < dataqsiz means that sendq is empty (for buffered channels). All fields are guarded by
-// c->lock, or by the solo rule (runtime.h).
+// chanlock: c->lock, the lone p's busy (proc_p.c), or the solo rule (runtime.h).
 //
 // Sender and receiver hand over directly: the element goes from one goroutine's stack to the other's
 // (stacks do not move), and the woken one runs next. A sudog lies on the waiter's stack: once the
@@ -30,13 +30,14 @@ runtime_chanlockslow(struct rt0_chan *c)
 }
 #endif
 
-// chanpark waits on q for elem to be taken or filled. c is locked; on return it is not. Returns whether a
+// chanpark waits on q for elem to be taken or filled. c is locked (held); on return it is not. Returns whether a
 // communication woke us; when it was close, a send panics.
 // Sends and receives end with a jump to this one function: who is switched to returns to where the
 // processor does not expect it, once a frame, but for frames that the one before has had as well.
 static NOINLINE bool
-chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum waitreason reason)
+chanpark(struct rt0_chan *c, uint32_t *held, struct waitq *q, void *elem, enum waitreason reason)
 {
+	struct g *gp = getg();
 	if (unlikely(gp->m->p == NULL))
 		runtime_fatal("channel operation between rt0_entersyscall and rt0_exitsyscall");
 	struct sudog sg;
@@ -48,7 +49,7 @@ chanpark(struct rt0_chan *c, struct g *gp, struct waitq *q, void *elem, enum wai
 	enqueue(q, &sg);
 	// Until we are off our stack and the lock is dropped nobody can see us: close cannot run
 	// between "not ready" and "waits".
-	runtime_goparkword(sched.solo ? NULL : &c->lock.key, reason);
+	runtime_goparkword(held, reason);
 	if (unlikely(!sg.success) && reason == waitReasonChanSend)
 		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	return sg.success;
@@ -104,29 +105,29 @@ chansend(struct rt0_chan *c, const void *elem, bool block)
 		runtime_preemptpoint(gp); // for who tries in a loop
 		return false;
 	}
-	chanlock(c);
+	uint32_t *held = chanlock(c);
 	struct g *peer;
 	int r = sendlocked(c, elem, &peer);
 	if (r == CHAN_PEER) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_goready(peer);
 		runtime_preemptpoint(gp);
 		return true;
 	}
 	if (likely(r == CHAN_DONE)) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_preemptpoint(gp);
 		return true;
 	}
 	if (unlikely(r == CHAN_CLOSED)) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_panicerror(RT0_ERR_CHAN, "send on closed channel");
 	}
 	if (!block) {
-		chanunlock(c);
+		chanunlock(held);
 		return false;
 	}
-	return chanpark(c, gp, &c->sendq, (void *)elem, waitReasonChanSend);
+	return chanpark(c, held, &c->sendq, (void *)elem, waitReasonChanSend);
 }
 
 static inline __attribute__((always_inline)) int
@@ -145,30 +146,30 @@ chanrecv(struct rt0_chan *c, void *elem, bool block)
 		runtime_preemptpoint(gp);
 		return CHAN_WAIT;
 	}
-	chanlock(c);
+	uint32_t *held = chanlock(c);
 	struct g *peer;
 	int r = recvlocked(c, elem, &peer);
 	if (r == CHAN_PEER) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_goready(peer);
 		runtime_preemptpoint(gp);
 		return CHAN_DONE;
 	}
 	if (likely(r == CHAN_DONE)) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_preemptpoint(gp);
 		return CHAN_DONE;
 	}
 	if (unlikely(r == CHAN_CLOSED)) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_preemptpoint(gp);
 		return CHAN_CLOSED;
 	}
 	if (!block) {
-		chanunlock(c);
+		chanunlock(held);
 		return CHAN_WAIT;
 	}
-	return chanpark(c, gp, &c->recvq, elem, waitReasonChanReceive); // true is CHAN_DONE
+	return chanpark(c, held, &c->recvq, elem, waitReasonChanReceive); // true is CHAN_DONE
 }
 
 static void
@@ -176,9 +177,9 @@ chanclose(struct rt0_chan *c)
 {
 	if (c == NULL)
 		runtime_panicerror(RT0_ERR_CHAN, "close of nil channel");
-	chanlock(c);
+	uint32_t *held = chanlock(c);
 	if (c->closed) {
-		chanunlock(c);
+		chanunlock(held);
 		runtime_panicerror(RT0_ERR_CHAN, "close of closed channel");
 	}
 	atomic_storerel(&c->closed, 1);
@@ -196,7 +197,7 @@ chanclose(struct rt0_chan *c)
 		*tail = sg->g;
 		tail = &sg->g->schedlink;
 	}
-	chanunlock(c);
+	chanunlock(held);
 	while (list != NULL) {
 		struct g *gp = list;
 		list = gp->schedlink;
@@ -210,7 +211,7 @@ struct g *
 runtime_chansendtime(struct rt0_chan *c, int64_t t)
 {
 	struct g *gp = NULL;
-	chanlock(c);
+	uint32_t *held = chanlock(c);
 	struct sudog *sg = dequeue(&c->recvq);
 	if (sg != NULL) {
 		copyelem(c, sg->elem, &t);
@@ -221,17 +222,17 @@ runtime_chansendtime(struct rt0_chan *c, int64_t t)
 		c->recvx = 0;
 		atomic_storerlx(&c->qcount, 1);
 	}
-	chanunlock(c);
+	chanunlock(held);
 	return gp;
 }
 
 bool
 runtime_chandrain(struct rt0_chan *c)
 {
-	chanlock(c);
+	uint32_t *held = chanlock(c);
 	bool had = c->qcount != 0;
 	atomic_storerlx(&c->qcount, 0);
-	chanunlock(c);
+	chanunlock(held);
 	return had;
 }
 

@@ -33,11 +33,9 @@ RT0_NORETURN void runtime_parkforever(enum waitreason reason);
 // costs half of a runtime mutex (whose unlock must ask for sleepers by a second locked instruction,
 // 5 ns each); a waiter whose holder has lost its CPU yields, then sleeps in growing steps. Debug builds take
 // the mutex, for its ranks.
-static inline void
-chanlock(struct rt0_chan *c)
+static inline uint32_t *
+lockchan(struct rt0_chan *c)
 {
-	if (sched.solo)
-		return;
 #if RT0_DEBUG
 	runtime_lock(&c->lock);
 #else
@@ -45,18 +43,40 @@ chanlock(struct rt0_chan *c)
 	if (unlikely(atomic_xchgacq(&c->lock.key, 1) != 0))
 		runtime_chanlockslow(c);
 #endif
+	return &c->lock.key;
+}
+
+// chanlock makes c the caller's and returns what chanunlock, or goparkword, is to clear. A lone p (proc_p.c) only says
+// that it is busy, which costs no locked instruction.
+static inline uint32_t *
+chanlock(struct rt0_chan *c)
+{
+	if (sched.solo)
+		return NULL;
+	// Acquire: what other ps did before they went idle. Who takes an idle p sees to it by membarrier that busy is
+	// stored before alone is read again; here the compiler must not turn it round.
+	if (atomic_loadacq(&sched.alone) != 0) {
+		atomic_storerlx(&sched.busy, 1);
+		compilerfence();
+		if (likely(atomic_loadacq(&sched.alone) != 0))
+			return &sched.busy;
+		atomic_storerel(&sched.busy, 0);
+	}
+	return lockchan(c);
 }
 
 static inline void
-chanunlock(struct rt0_chan *c)
+chanunlock(uint32_t *held)
 {
-	if (sched.solo)
+	if (held == NULL)
 		return;
 #if RT0_DEBUG
-	runtime_unlock(&c->lock);
-#else
-	atomic_storerel(&c->lock.key, 0);
+	if (held != &sched.busy) {
+		runtime_unlock((struct mutex *)held); // key comes first
+		return;
+	}
 #endif
+	atomic_storerel(held, 0);
 }
 
 // backoff is the n-th round of a wait for somebody who needs some 10 ns, unless it has lost its CPU.

@@ -173,11 +173,9 @@ pick(const struct rt0_case *cases, uint16_t *ready, uint32_t nready, bool locked
 		uint32_t k = nready == 1 ? 0 : runtime_cheaprandn(nready), i = ready[k];
 		const struct rt0_case *cs = &cases[i];
 		struct rt0_chan *c = cs->chan;
-		if (!locked)
-			chanlock(c);
+		uint32_t *held = locked ? NULL : chanlock(c);
 		int r = cs->dir == RT0_CASE_SEND ? sendlocked(c, cs->elem, peer) : recvlocked(c, cs->elem, peer);
-		if (!locked)
-			chanunlock(c);
+		chanunlock(held);
 		if (likely(r != CHAN_WAIT)) {
 			if (unlikely(r == CHAN_CLOSED && cs->dir == RT0_CASE_SEND))
 				return SENDCLOSED;
@@ -218,37 +216,39 @@ lockorder(const struct rt0_case *cases, uint32_t n, struct rt0_chan **order)
 	return k;
 }
 
-// In debug builds the first lock stands for all in the list of locks held, which is short.
-static void
+// lockall locks all channels: by one word if that says that the p is alone. In debug builds the first lock stands for
+// all in the list of locks held, which is short.
+static uint32_t *
 lockall(struct rt0_chan **order, uint32_t m)
 {
-	for (uint32_t i = 0; i < m; i++) {
+	if (m == 0)
+		return NULL;
+	uint32_t *held = chanlock(order[0]);
+	for (uint32_t i = 1; i < m && held != &sched.busy; i++) {
 #if RT0_DEBUG
-		if (i > 0) {
-			getg()->m->locks++;
-			if (!atomic_casacq(&order[i]->lock.key, 0, 1))
-				runtime_lock2(&order[i]->lock);
-			continue;
-		}
+		getg()->m->locks++;
+		if (!atomic_casacq(&order[i]->lock.key, 0, 1))
+			runtime_lock2(&order[i]->lock);
+#else
+		lockchan(order[i]);
 #endif
-		chanlock(order[i]);
 	}
+	return held;
 }
 
 static void
-unlockall(struct rt0_chan **order, uint32_t m)
+unlockall(struct rt0_chan **order, uint32_t m, uint32_t *held)
 {
-	for (uint32_t i = m; i-- > 0;) {
+	for (uint32_t i = m; i-- > 1 && held != &sched.busy;) {
 #if RT0_DEBUG
-		if (i > 0) {
-			if (atomic_xchgrel(&order[i]->lock.key, 0) == 2)
-				runtime_unlock2(&order[i]->lock);
-			getg()->m->locks--;
-			continue;
-		}
+		if (atomic_xchgrel(&order[i]->lock.key, 0) == 2)
+			runtime_unlock2(&order[i]->lock);
+		getg()->m->locks--;
+#else
+		chanunlock(&order[i]->lock.key);
 #endif
-		chanunlock(order[i]);
 	}
+	chanunlock(held);
 }
 
 // ---- select ----
@@ -291,13 +291,13 @@ attempt(const struct rt0_case *cases, uint32_t n, uint16_t *ready)
 // park waits on all channels, which are locked, until a peer or t (NULL: none) wakes us. Returns as attempt.
 static inline __attribute__((always_inline)) int
 park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, enum waitreason reason, struct room *room,
-    uint32_t nlocked)
+    uint32_t nlocked, uint32_t *held)
 {
 	struct sudog *sgs = room->sgs;
 	if (t == NULL) {
 		atomic_storerlx(&gp->selectdone, PARKING); // seen with the sudogs, by the release of the locks
 	} else if (!atomic_cas_acqrel(&gp->selectdone, ARMED, PARKING)) {
-		unlockall(room->order, nlocked);
+		unlockall(room->order, nlocked, held);
 		return NONE;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -311,7 +311,7 @@ park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, en
 		sg->isselect = true;
 		enqueue(queueof(&cases[i]), sg);
 	}
-	unlockall(room->order, nlocked);
+	unlockall(room->order, nlocked, held);
 	runtime_goparkword(&gp->selectdone, reason);
 
 	struct sudog *woken = atomic_loadacq(&gp->selectdone) == TAKEN ? gp->param : NULL;
@@ -320,9 +320,9 @@ park(struct g *gp, const struct rt0_case *cases, uint32_t n, struct timer *t, en
 		struct rt0_chan *c = sgs[i].c;
 		if (&sgs[i] == woken || c == NULL)
 			continue;
-		chanlock(c);
+		held = chanlock(c);
 		dequeuesudog(queueof(&cases[i]), &sgs[i]);
-		chanunlock(c);
+		chanunlock(held);
 	}
 	if (woken == NULL)
 		return NONE;
@@ -340,7 +340,7 @@ wait(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason
 {
 	struct g *gp = getg();
 	struct timer t, *timer = NULL;
-	uint32_t nlocked = 0;
+	uint32_t nlocked = 0, *held = NULL;
 	bool nowait = false;
 	int i;
 	if (deadline != RT0_NEVER) {
@@ -357,10 +357,10 @@ wait(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason
 	if (!sched.solo) {
 		struct g *peer;
 		nlocked = lockorder(cases, n, room->order);
-		lockall(room->order, nlocked);
+		held = lockall(room->order, nlocked);
 		i = pick(cases, room->ready, look(cases, n, room->ready, NULL), true, &peer);
 		if (i != NONE || nowait) {
-			unlockall(room->order, nlocked);
+			unlockall(room->order, nlocked, held);
 			if (timer != NULL)
 				runtime_timerstop(timer);
 			if (peer != NULL)
@@ -374,7 +374,7 @@ wait(const struct rt0_case *cases, uint32_t n, int64_t deadline, enum waitreason
 	}
 	if (unlikely(gp->m->p == NULL))
 		runtime_fatal("channel operation between rt0_entersyscall and rt0_exitsyscall");
-	i = park(gp, cases, n, timer, reason, room, nlocked);
+	i = park(gp, cases, n, timer, reason, room, nlocked, held);
 	if (timer != NULL)
 		runtime_timerstop(timer);
 	return i;

@@ -23,6 +23,8 @@ struct m;
 #define atomic_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define atomic_xchgacq(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define atomic_xchgrel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
+// compilerfence: the compiler does not move accesses over it. The processor may.
+#define compilerfence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 // atomic_xadd returns the new value, as Go's Xadd does.
 #define atomic_xadd(p, d) __atomic_add_fetch((p), (d), __ATOMIC_SEQ_CST)
 #define atomic_or(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)

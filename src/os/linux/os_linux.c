@@ -599,3 +599,24 @@ runtime_sigunblock(uint64_t set)
 		runtime_throw("rt_sigprocmask failed");
 	return set;
 }
+
+// ---- a fence for everybody ----
+
+enum { MEMBARRIER_PRIVATE_EXPEDITED = 8, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 16 };
+
+// canbarrier is for who calls barrierall later. The first call waits for the kernel's RCU, some 10 ms.
+bool
+runtime_canbarrier(void)
+{
+	return sys2(SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0) == 0;
+}
+
+// barrierall makes a full fence on every CPU that runs a thread of ours; the others have made one since. 10 us.
+void
+runtime_barrierall(void)
+{
+	// Refused: by a filter that has come since canbarrier, or without memory. A store leaves its buffer long
+	// before this sleep ends.
+	if (sys2(SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0) < 0)
+		runtime_usleep(1000);
+}

@@ -255,6 +255,7 @@ struct m {
 struct sysmontick {
 	uint32_t schedtick, syscalltick;
 	int64_t schedwhen, syscallwhen; // ns
+	int64_t asked;                  // ns, when it was last told that a slice is over: the next began then
 	uint64_t nswitch;
 	int64_t oldestwhen; // ns
 	// Does the thread get on? Its CPU clock, since when it has not moved, when to compare again.

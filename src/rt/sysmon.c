@@ -10,7 +10,7 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 2 * MS;
+static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 10 * MS;
 static const int64_t retryns = MS / 10;
 static const int64_t scavengeperiod = SEC;
 
@@ -34,9 +34,12 @@ stuck(struct p *pp, struct m *mp, int64_t now, bool waiting, int64_t *next)
 	if (pd->cpum != mp || pd->cpuswitch != n) {
 		pd->cpum = mp;
 		pd->cpuswitch = n;
-		pd->cpu = -1; // a goroutine that has just begun is not asked about at once
 		pd->cpufrom = pd->looked;
 		pd->cpuback = pd->cpuback < blockedcheckns ? blockedcheckns : pd->cpuback * 2 < blockedcheckmax ? pd->cpuback * 2 : blockedcheckmax;
+		// A goroutine that has just begun is not asked about at once, but where those before it did not block: each
+		// look costs what runs 25 us, and this one is for nothing else.
+		pd->cpu = waiting && pd->cpuback >= MS ? runtime_threadcputime(tid) : -1;
+		pd->cpusince = pd->cpuseen = now;
 		pd->cpunext = now + (waiting ? pd->cpuback : 10 * MS);
 	} else if (now >= pd->cpunext || (waiting && !pd->cpuwaiting)) {
 		int64_t cpu = runtime_threadcputime(tid), passed = now - pd->cpusince;
@@ -84,7 +87,7 @@ retake(int64_t now, int64_t *next)
 			uint32_t t = atomic_loadrlx(&pp->schedtick);
 			if (pd->schedtick != t) {
 				pd->schedtick = t;
-				pd->schedwhen = now;
+				pd->schedwhen = now - pd->asked < 2 * MS ? pd->asked : now;
 			} else if (pd->schedwhen + slicens <= now) {
 				// In a system call there is no m to ask: the p is taken below. A
 				// goroutine that does nothing but short calls would go on for ever.
@@ -106,6 +109,8 @@ retake(int64_t now, int64_t *next)
 			// to take the p. The handler cannot start a thread.
 			if (slice || asleep) {
 				bool spare = runtime_sparem();
+				if (slice)
+					pd->asked = now;
 				runtime_preemptone(pp, true, slice && (spare || atomic_loadrlx(&sched.nbound) > 0), pd);
 				*next = now + retryns; // it may be where it cannot be stopped
 			} else if (*next > pd->schedwhen + slicens) {

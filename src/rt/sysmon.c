@@ -10,7 +10,7 @@
 // It starts when a second goroutine does (runtime_grow, proc_p.c).
 #include "../runtime.h"
 
-static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 10 * MS;
+static const int64_t blockedcheckns = MS / 4, blockedcheckmax = 4 * MS;
 static const int64_t retryns = MS / 10;
 static const int64_t scavengeperiod = SEC;
 

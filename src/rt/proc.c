@@ -400,7 +400,8 @@ candirect(struct m *mp, struct g *gp)
 }
 
 // putback undoes runqget by who may hold a channel, or the lone p's busy: there is room where it was, and no lock is
-// needed. (runqput in debug builds might take the full ring for runnext's, and sched.lock, whose holder waits for busy.)
+// needed. (runqput in debug builds might take the full ring for runnext's, and sched.lock, whose holder waits for
+// busy.)
 static NOINLINE void
 putback(struct p *pp, struct g *gp, bool next)
 {

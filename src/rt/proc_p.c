@@ -30,8 +30,8 @@ inuse(void)
 	return sched.gomaxprocs - atomic_loadrlx(&sched.npidle);
 }
 
-// growbarrier registers for membarrier while nobody but us runs, in a microsecond: later that waits for the kernel's RCU,
-// 10 to 50 ms, during which sysmon is away and the process cannot end.
+// growbarrier registers for membarrier while nobody but us runs, in a microsecond: later that waits for the kernel's
+// RCU, 10 to 50 ms, during which sysmon is away and the process cannot end.
 static void
 growbarrier(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// handlers.c: a handler of the program's interrupts a channel operation and goes on for longer than a time slice. It keeps
-// its p: who got that, alone or under the solo rule, would meet the channel half changed.
+// handlers.c: a handler of the program's interrupts a channel operation and goes on for longer than a time slice. It
+// keeps its p: who got that, alone or under the solo rule, would meet the channel half changed.
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>

@@ -138,8 +138,8 @@ TEST_T(lone_selects, 60000)
 	alone(NULL, 0, 3);
 }
 
-// The kernel is told when there is one thread still: with more, sysmon would be away, and an end of the process wait, for
-// some 10 ms.
+// The kernel is told when there is one thread still: with more, sysmon would be away, and an end of the process wait,
+// for some 10 ms.
 TEST(lone_registered_at_once)
 {
 	rt0_gomaxprocs(2); // grow

@@ -249,7 +249,8 @@ RT0_API int rt0_stop(void);
 // 2; to any other it fails with EPIPE only. SIGTSTP, SIGTTIN, SIGTTOU and SIGCONT stop and go on. All
 // others are caught and do nothing. SIGTRAP, SIGSTKFLT, SIGSYS and the last kind: from the first go statement on.
 // What was ignored at start stays so, SIGQUIT excepted, and so does a handler that was there; sigaction
-// in the program replaces rt0's handlers. Its own must have SA_ONSTACK, or run on goroutines' stacks.
+// in the program replaces rt0's handlers. Its own must have SA_ONSTACK, or run on goroutines' stacks;
+// they keep the processor until they return.
 // Signals that were blocked at start stay blocked on all threads of rt0, but for those that notify
 // asks for. In library mode signals are the host's, all but those that notify asks for.
 //

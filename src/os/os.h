@@ -126,6 +126,7 @@ struct hostedops {
 	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno
 	int32_t sigcancel; // the signal by which the libc cancels a thread
 	char **(*environ)(void); // the environment as the program has it now
+	bool (*onethread)(void); // true: surely no other thread has ever been made
 };
 extern const struct hostedops *runtime_hosted; // NULL: pure
 #endif

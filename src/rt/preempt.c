@@ -170,6 +170,15 @@ interrupted(const struct g *gp, const struct m *mp, const struct sigcontext *r)
 	return r->rip < (uintptr_t)__start_rt0_text || r->rip >= (uintptr_t)__stop_rt0_text;
 }
 
+// inhandler tells whether ctx is in a handler of the program's, on whatever signal stack. What that one has interrupted
+// may be the runtime in the middle of anything that is safe only as long as the p is its own: a channel, under the solo
+// rule or of a lone p, or a run queue. So the p stays. (A handler without SA_ONSTACK cannot be told from other code.)
+static bool
+inhandler(const struct ucontext *ctx)
+{
+	return ctx->mcontext.rsp - ctx->stack.sp <= ctx->stack.size && ctx->stack.size != 0;
+}
+
 // isAsyncSafePoint tells whether gp, which is in the program's code, may be stopped there.
 static bool
 isAsyncSafePoint(const struct g *gp, const struct m *mp, const struct sigcontext *r)
@@ -354,16 +363,17 @@ doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	// A call that was interrupted is finished whoever the request was for, also where preemption is
 	// forbidden or the call was declared. One that is about to run needs help only to lose its p.
 	bool want = wantAsyncPreempt(gp), declared = atomic_loadrlx(&gp->atomicstatus) == Gsyscall;
+	bool stays = declared || inhandler(ctx);
 	if (declared)
 		seen = (struct blockedcall){0}; // of an earlier call
 	if (runtime_interruptedcall(r, &seen, ours, &call)) {
-		if (declared && !call.restart)
+		if (stays && !call.restart)
 			r->rax = (uint64_t)runtime_finishcall(&call, &ctx->sigmask);
-		else if (!declared && mp->p != NULL && (want || !call.restart))
+		else if (!stays && mp->p != NULL && (want || !call.restart))
 			finishblocked(gp, mp, ctx, &call);
 		return;
 	}
-	if (!want || !isAsyncSafePoint(gp, mp, r) || sanitizercalled(gp, r))
+	if (!want || stays || !isAsyncSafePoint(gp, mp, r) || sanitizercalled(gp, r))
 		return;
 	if (inthreadok(gp, r)) {
 		if (!atomic_loadrlx(&sched.gcwaiting) && runtime_runqempty(mp->p) && atomic_loadrlx(&sched.runqsize) == 0 && !timerdue(mp->p))

@@ -399,6 +399,18 @@ candirect(struct m *mp, struct g *gp)
 #endif
 }
 
+// putback undoes runqget by who may hold a channel, or the lone p's busy: there is room where it was, and no lock is
+// needed. (runqput in debug builds might take the full ring for runnext's, and sched.lock, whose holder waits for
+// busy.)
+static NOINLINE void
+putback(struct p *pp, struct g *gp, bool next)
+{
+	if (next)
+		atomic_storerel(&pp->runnext, gp); // only we put something there
+	else
+		runtime_runqput(pp, gp, false);
+}
+
 // pickdirect returns a goroutine to switch to directly, made running, or NULL: go by g0. The current one
 // has left no trace on mp yet.
 static inline __attribute__((always_inline)) struct g *
@@ -412,7 +424,7 @@ pickdirect(struct m *mp, struct g *gp)
 	if (next == NULL)
 		return NULL;
 	if (unlikely(next->lockedm != NULL || (next->home != NULL && next->home != mp))) {
-		runtime_runqput(pp, next, inherittime);
+		putback(pp, next, inherittime);
 		return NULL;
 	}
 	return execute(mp, next, inherittime);

@@ -30,11 +30,20 @@ inuse(void)
 	return sched.gomaxprocs - atomic_loadrlx(&sched.npidle);
 }
 
+// growbarrier registers for membarrier while nobody but us runs, in a microsecond: later that waits for the kernel's
+// RCU, 10 to 50 ms, during which sysmon is away and the process cannot end.
+static void
+growbarrier(void)
+{
+	if (runtime_mcount() == 1 && (runtime_hosted == NULL || runtime_hosted->onethread()))
+		sched.canbarrier = runtime_canbarrier();
+}
+
 // goalone is sysmon's. False: there is no way to.
 bool
 runtime_goalone(void)
 {
-	if (!runtime_canbarrier())
+	if (!sched.canbarrier && !(sched.canbarrier = runtime_canbarrier()))
 		return false;
 	runtime_lock(&sched.lock);
 	if (inuse() == 1 && sched.gomaxprocs > 1 && !atomic_loadrlx(&sched.gcwaiting)) {
@@ -527,6 +536,7 @@ runtime_grow(void)
 	if (atomic_xchg(&sched.grown, 1) != 0)
 		return;
 	runtime_mallocinit();
+	growbarrier();
 	if (sched.wantprocs == 0)
 		sched.wantprocs = runtime_oscpulimit(sched.ncpu);
 	if (sched.wantprocs > MAXPROCS)

@@ -138,6 +138,16 @@ TEST_T(lone_selects, 60000)
 	alone(NULL, 0, 3);
 }
 
+// The kernel is told when there is one thread still: with more, sysmon would be away, and an end of the process wait,
+// for some 10 ms.
+TEST(lone_registered_at_once)
+{
+	rt0_gomaxprocs(2); // grow
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+	CHECK(SANITIZED || sched.canbarrier);
+#endif
+}
+
 // The number of ps changes while one is alone.
 TEST_T(lone_gomaxprocs, 60000)
 {

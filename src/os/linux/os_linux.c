@@ -604,7 +604,8 @@ runtime_sigunblock(uint64_t set)
 
 enum { MEMBARRIER_PRIVATE_EXPEDITED = 8, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED = 16 };
 
-// canbarrier is for who calls barrierall later. The first call waits for the kernel's RCU, some 10 ms.
+// canbarrier is for who calls barrierall later. The first call waits for the kernel's RCU, some 10 ms, if the process
+// has more than one thread.
 bool
 runtime_canbarrier(void)
 {

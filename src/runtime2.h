@@ -400,7 +400,7 @@ struct schedt {
 	// atomic, see "the lone p" (proc_p.c):
 	uint32_t alone;     // written under lock: no p but one is in use
 	uint32_t busy;      // its: it is between chanlock and chanunlock
-	bool canbarrier;    // grow's, then sysmon's: the process has registered for membarrier
+	uint32_t canbarrier; // atomic, grow's, then sysmon's: the process has registered for membarrier
 	// sysmon's:
 	// atomic: ns, its last look at the clock, or that of who came back from netpoll since; 0: it sleeps, ask yourself
 	int64_t coarsenow __attribute__((aligned(64)));

@@ -35,16 +35,22 @@ inuse(void)
 static void
 growbarrier(void)
 {
-	if (runtime_mcount() == 1 && (runtime_hosted == NULL || runtime_hosted->onethread()))
-		sched.canbarrier = runtime_canbarrier();
+	runtime_lock(&sched.lock);
+	bool one = runtime_mcount() == 1;
+	runtime_unlock(&sched.lock);
+	if (one && (runtime_hosted == NULL || runtime_hosted->onethread()))
+		atomic_storerlx(&sched.canbarrier, runtime_canbarrier());
 }
 
 // goalone is sysmon's. False: there is no way to.
 bool
 runtime_goalone(void)
 {
-	if (!sched.canbarrier && !(sched.canbarrier = runtime_canbarrier()))
-		return false;
+	if (atomic_loadrlx(&sched.canbarrier) == 0) {
+		if (!runtime_canbarrier())
+			return false;
+		atomic_storerlx(&sched.canbarrier, 1);
+	}
 	runtime_lock(&sched.lock);
 	if (inuse() == 1 && sched.gomaxprocs > 1 && !atomic_loadrlx(&sched.gcwaiting)) {
 		sched.nalone++;

@@ -351,7 +351,7 @@ static void
 sysmon(void)
 {
 	mon = (struct sysmonstate){.next = INT64_MAX}; // rt0_start may come again
-	if (!sched.canbarrier)
+	if (atomic_loadrlx(&sched.canbarrier) == 0)
 		mon.alonefrom = runtime_nanotime() + 100 * MS; // growbarrier: not in a program that soon ends
 	runtime_lock(&sched.lock);
 	sched.nmsys++;

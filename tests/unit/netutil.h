@@ -63,6 +63,7 @@ netutil_starve(int n)
 	getrlimit(RLIMIT_NOFILE, &l);
 	l.rlim_cur = 256;
 	setrlimit(RLIMIT_NOFILE, &l);
+	netutil_ntaken = 0;
 	while ((fd = dup(2)) >= 0)
 		netutil_taken[netutil_ntaken++] = fd;
 	while (n-- > 0)

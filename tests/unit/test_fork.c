@@ -241,7 +241,10 @@ TEST_T(fork_child_is_told_that_goroutines_stay_behind, 30000)
 	for (int procs = 1; procs <= 2; procs++) {
 		noise(procs);
 		for (size_t i = 0; i < sizeof fns / sizeof fns[0]; i++) {
-			CHECK_EQ(child(fns[i], text, sizeof text), 2);
+			int status = child(fns[i], text, sizeof text);
+			if (status != 2)
+				fprintf(stderr, "case %zu, %d procs: %.2000s\n", i, procs, text);
+			CHECK_EQ(status, 2);
 			CHECK(strstr(text,
 				  "fatal error: goroutines stay in the parent of a fork") != NULL);
 		}

@@ -49,9 +49,10 @@ runtime_sigleave(struct m *mp)
 		sys4(SYS_rt_sigprocmask, SIG_BLOCK, &mp->unblocked, NULL, 8);
 }
 
-bool
+// In handlers: ThreadSanitizer may be in the middle of making a fiber, and is not to be told of calls.
+NOSANITIZE bool
 runtime_isforkchild(void)
 {
 	struct m *mp = runtime_tls_m;
-	return mp != NULL && mp->procid != runtime_gettid();
+	return mp != NULL && mp->procid != (uint64_t)runtime_syscall6(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }

@@ -27,6 +27,12 @@
 
 extern char __libc_single_threaded WEAK; // glibc 2.32
 
+bool
+runtime_onethread(void)
+{
+	return &__libc_single_threaded != NULL && __libc_single_threaded;
+}
+
 static struct rt0_self self __asm__("runtime_self") BOOTDATA __attribute__((used)) = {
 	.version = POSIXVERSION,
 	.ops = &runtime_posixops,
@@ -130,7 +136,7 @@ runtime_alone(const char *who)
 	struct search s = {0};
 	// A runtime that runs has threads. Without any, at nearly every boot, the walk (8 µs) can
 	// be spared.
-	if (&__libc_single_threaded != NULL && __libc_single_threaded) {
+	if (runtime_onethread()) {
 		atomic_storerel(&self.running, 1);
 		return true;
 	}

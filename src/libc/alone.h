@@ -9,6 +9,7 @@
 // alone claims the process for this copy of the runtime. false: another one runs, as stderr now
 // says.
 bool runtime_alone(const char *who);
+bool runtime_onethread(void); // the libc says so: surely no other thread has ever been made
 void runtime_notalone(void);
 // copies counts the other copies that are loaded, running or not. With who, and more than before of
 // them, it complains on stderr.

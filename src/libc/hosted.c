@@ -103,16 +103,7 @@ hostenviron(void)
 	return environ;
 }
 
-// Glibc's, since 2.32.
-extern char __libc_single_threaded __attribute__((weak));
-
-static bool
-onethread(void)
-{
-	return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
-}
-
-static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL, hostenviron, onethread};
+static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL, hostenviron, runtime_onethread};
 
 int
 rt0_plugin_open(const char *path, void **handle)

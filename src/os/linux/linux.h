@@ -13,7 +13,7 @@ enum {
 	SYS_arch_prctl = 158, SYS_gettid = 186, SYS_futex = 202, SYS_sched_getaffinity = 204,
 	SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_tgkill = 234,
 	SYS_epoll_wait = 232, SYS_epoll_ctl = 233, SYS_eventfd2 = 290, SYS_epoll_create1 = 291, SYS_epoll_pwait2 = 441,
-	SYS_rt_tgsigqueueinfo = 297, SYS_prlimit64 = 302, SYS_pidfd_open = 434, SYS_membarrier = 324, SYS_process_madvise = 440,
+	SYS_rt_tgsigqueueinfo = 297, SYS_prlimit64 = 302, SYS_membarrier = 324, SYS_pidfd_open = 434, SYS_process_madvise = 440,
 };
 enum { EPERM = 1, ENOENT = 2, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EBUSY = 16, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ETIMEDOUT = 110, EALREADY = 114, ECANCELED = 125, ENOTCONN = 107, EBADF = 9 };
 enum { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2 };

@@ -339,7 +339,7 @@ enum { tracebackCrash = 1, tracebackAll = 2, tracebackShift = 2 };
 
 // What crashes before GOTRACEBACK is known is the runtime's own fault: show everything.
 static uint32_t tracebackcache = 2 << tracebackShift;
-static uint32_t tracebackenv; // what the environment asked for: rt0_set_traceback keeps it
+static uint32_t tracebackenv BOOTDATA; // what the environment asked for: rt0_set_traceback keeps it
 
 void
 runtime_settraceback(const char *level)

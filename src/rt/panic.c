@@ -9,7 +9,7 @@
 #include "../runtime.h"
 #include "../os/linux/linux.h"
 
-uint32_t runtime_panicking;
+uint32_t runtime_panicking BOOTDATA;
 static struct mutex paniclk = {.rank = LOCKRANK_PANIC}; // held by the m that reports, until the end
 
 // The crash stack (Go's gcrash): for a fault while a fault is being reported, when neither the

@@ -38,7 +38,8 @@ static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER, condmu = PTHREAD_MUTEX_IN
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static bool signalled; // condmu
 static struct sockaddr_in address;
-static char big[BIG], lockpath[64];
+static char big[BIG], sent[BIG], lockpath[64]; // sent: no two blocks alike
+static struct iovec pieces[7]; // all of sent; the first and one in the middle empty
 static const struct timespec wait_ts = {0, WAIT_US * 1000};
 
 // ---- what the helper does, WAIT_US after it has been asked ----
@@ -57,15 +58,29 @@ writepipe(void)
 }
 
 static void
-readbig(void)
+drain(int fd)
 {
 	static char b[65536];
 	for (long left = BIG; left > 0;) {
-		ssize_t n = RT0_BLOCKING(read(bigfd[0], b, sizeof b));
+		ssize_t n = RT0_BLOCKING(read(fd, b, sizeof b));
 		MUST(n > 0);
+		if (memcmp(b, sent + BIG - left, (size_t)n) != 0)
+			BAD("calls: %ld bytes before the end there are others than were written", left);
 		left -= n;
 		nap(200);
 	}
+}
+
+static void
+readbig(void)
+{
+	drain(bigfd[0]);
+}
+
+static void
+receivebig(void)
+{
+	drain(whole[1]);
 }
 
 static void
@@ -78,7 +93,7 @@ static void
 sendparts(void)
 {
 	for (int left = RECEIVED; left > 0; left -= 1000) {
-		MUST(send(whole[1], big, 1000, 0) == 1000);
+		MUST(send(whole[1], sent + RECEIVED - left, 1000, 0) == 1000);
 		nap(500);
 	}
 }
@@ -271,15 +286,45 @@ c_recvtimeo(void)
 	setsockopt(stream[0], SOL_SOCKET, SO_RCVTIMEO, &never, sizeof never);
 	return x;
 }
+// received is is, of a call that has got what sendparts sends.
+static long
+received(ssize_t n)
+{
+	long x = is(n);
+	if (n == RECEIVED && memcmp(big, sent, RECEIVED) != 0)
+		BAD("calls: other bytes were received than were sent");
+	return x;
+}
+
 static long
 c_waitall(void)
 {
-	return is(recv(whole[0], big, RECEIVED, MSG_WAITALL));
+	memset(big, 0, RECEIVED);
+	return received(recv(whole[0], big, RECEIVED, MSG_WAITALL));
 }
 static long
 c_writebig(void)
 {
-	return is(write(bigfd[1], big, BIG));
+	return is(write(bigfd[1], sent, BIG));
+}
+static long
+c_writevbig(void)
+{
+	return is(writev(bigfd[1], pieces, 7));
+}
+static long
+c_sendmsgbig(void)
+{
+	struct msghdr m = {.msg_iov = pieces, .msg_iovlen = 7};
+	return is(sendmsg(whole[0], &m, 0));
+}
+static long
+c_waitallmsg(void)
+{
+	struct iovec v[2] = {{big, RECEIVED / 3}, {big + RECEIVED / 3, RECEIVED - RECEIVED / 3}};
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
+	memset(big, 0, RECEIVED);
+	return received(recvmsg(whole[0], &m, MSG_WAITALL));
 }
 static long
 c_accept(void)
@@ -456,7 +501,10 @@ static const struct call {
     {"recvmsg", c_recvmsg, 1, sendstream, 0, 0},
     {"recv with SO_RCVTIMEO", c_recvtimeo, -EAGAIN, 0, 0, 0},
     {"recv with MSG_WAITALL", c_waitall, RECEIVED, sendparts, 0, 0},
+    {"recvmsg with MSG_WAITALL", c_waitallmsg, RECEIVED, sendparts, 0, 0},
     {"write of 1 MiB to a pipe", c_writebig, BIG, readbig, 0, 0},
+    {"writev of 1 MiB to a pipe", c_writevbig, BIG, readbig, 0, 0},
+    {"sendmsg of 1 MiB", c_sendmsgbig, BIG, receivebig, 0, 0},
     {"accept", c_accept, 0, dial, 0, 0},
     {"sem_wait", c_semwait, 0, postsem, 0, 0},
     {"sem_timedwait", c_semtimed, -ETIMEDOUT, 0, 0, 0},
@@ -481,7 +529,15 @@ callsbegin(void)
 {
 	struct epoll_event ev = {.events = EPOLLIN};
 	socklen_t len = sizeof address;
+	static const size_t sizes[6] = {0, 1, 70000, 0, 300001, 65536};
+	size_t at = 0;
 
+	for (uint32_t i = 0; i < BIG; i++)
+		sent[i] = (char)(i % 4 == 0 ? i >> 10 : i * 2654435761u >> 24);
+	for (int i = 0; i < 7; i++) {
+		pieces[i] = (struct iovec){sent + at, i < 6 ? sizes[i] : BIG - at};
+		at += pieces[i].iov_len;
+	}
 	MUST(pipe2(pfd, O_CLOEXEC) == 0 && pipe2(bigfd, O_CLOEXEC) == 0);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) == 0);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, whole) == 0);

@@ -172,6 +172,74 @@ ownsleeps(void)
 
 // ---- what the handler asks ----
 
+enum { NPIECES = 8 };
+
+struct iovec {
+	uintptr_t base;
+	size_t len;
+};
+
+// What a call that was cut short has still to do: the next pieces of its vector, and the message that they are of.
+struct rest {
+	uint64_t len; // bytes, of these pieces
+	size_t n;     // 0: not a vector
+	struct iovec piece[NPIECES];
+	struct {
+		uintptr_t name, namelen, iov;
+		size_t iovlen;
+		uintptr_t control;
+		size_t controllen;
+		uint64_t flags;
+	} msg;
+};
+
+// rest tells whether c, which has moved c->done bytes, is one of those that move all unless a signal comes, and has not
+// moved all. The vector was readable when the kernel took it, but other threads have run since.
+static bool
+rest(const struct kcall *c, struct rest *p)
+{
+	p->n = p->len = 0;
+	switch (c->nr) {
+	case NR_recvfrom:
+		if ((c->arg[3] & MSG_WAITALL) == 0)
+			return false;
+		// fallthrough
+	case NR_write:
+	case NR_sendto:
+		p->len = (uint64_t)c->arg[2] - (uint64_t)c->done;
+		return p->len != 0;
+	case NR_writev:
+		p->msg.iov = (uintptr_t)c->arg[1];
+		p->msg.iovlen = (size_t)c->arg[2];
+		break;
+	case NR_recvmsg:
+		if ((c->arg[2] & MSG_WAITALL) == 0)
+			return false;
+		// fallthrough
+	case NR_sendmsg:
+		if (!runtime_saferead(&p->msg, (uintptr_t)c->arg[1], sizeof p->msg))
+			return false;
+		p->msg.control = p->msg.controllen = 0; // went with the first byte
+		break;
+	default:
+		return false;
+	}
+	uint64_t skip = (uint64_t)c->done;
+	for (size_t i = 0; i < p->msg.iovlen && p->n < NPIECES; i++) {
+		struct iovec v;
+		if (!runtime_saferead(&v, p->msg.iov + i * sizeof v, sizeof v))
+			return false;
+		if (skip < v.len) {
+			p->piece[p->n++] = (struct iovec){v.base + skip, v.len - skip};
+			p->len += v.len - skip;
+		}
+		skip -= skip < v.len ? skip : v.len;
+	}
+	p->msg.iov = (uintptr_t)p->piece;
+	p->msg.iovlen = p->n;
+	return p->n > 0;
+}
+
 static bool
 issyscall(uintptr_t pc)
 {
@@ -185,12 +253,15 @@ bool
 runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *rec, bool ours, struct kcall *c)
 {
 	uintptr_t pc = r->rip;
+	struct rest left;
+	*c = (struct kcall){.arg = {(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9}};
 	if (pc % PAGESIZE <= PAGESIZE - 2 && issyscall(pc)) {
 		// To be restarted: the instruction is about to run, again or for the first time.
 		const struct blocking *b = findblocking((int64_t)r->rax);
 		if (b == NULL)
 			return false;
-		*c = (struct kcall){.nr = (int32_t)r->rax, .restart = true};
+		c->nr = (int32_t)r->rax;
+		c->restart = true;
 	} else if (pc % PAGESIZE >= 7 && issyscall(pc - 2)) {
 		const uint8_t *code = (const uint8_t *)pc;
 		bool known = rec->valid && rec->pc == pc && rec->sp == r->rsp;
@@ -206,28 +277,24 @@ runtime_interruptedcall(const struct sigcontext *r, const struct blockedcall *re
 		if (b == NULL)
 			return false;
 		c->nr = nr;
-		c->done = 0;
 		if ((int64_t)r->rax == -EINTR) {
 			// Interrupted by whom? If sysmon has not seen it sleep and has sent no signal,
 			// by one of the program's, whose -EINTR is wanted. Then only what ends by
 			// itself goes on.
 			if (!known && !ours && (b->timeout == TO_NONE || (b->timeout == TO_MS && (int32_t)r->rdx < 0)))
 				return false;
-		} else if ((known || ours) && (int64_t)r->rax > 0 && r->rax < r->rdx &&
-			   (nr == NR_write || nr == NR_sendto || (nr == NR_recvfrom && (r->r10 & MSG_WAITALL) != 0))) {
-			// Cut short: by our signal, which may have been meant for what it did before, and found it in a
+		} else if ((known || ours) && (int64_t)r->rax > 0) {
+			// Cut short? By our signal then, which may have been meant for what it did before, and found it in a
 			// moment when it did not sleep. Or by itself, and then there is no harm in asking for the rest.
 			c->done = (int64_t)r->rax;
+			if (!rest(c, &left))
+				return false;
 		} else {
 			return false;
 		}
-		c->restart = false;
 	} else {
 		return false;
 	}
-	long arg[6] = {(long)r->rdi, (long)r->rsi, (long)r->rdx, (long)r->r10, (long)r->r8, (long)r->r9};
-	for (int i = 0; i < 6; i++)
-		c->arg[i] = arg[i];
 	// The same sleep that sysmon has seen, and not a later turn of a loop: it would end early.
 	// What kernelresumes needs no proof.
 	c->since = !c->restart && rec->since != 0 && rec->nr == c->nr && ownsleeps() == rec->nvcsw ? rec->since : 0;
@@ -290,6 +357,18 @@ kernelresumes(const struct kcall *c)
 	return false;
 }
 
+// callrest makes c's call for what is left of it.
+static long
+callrest(const struct kcall *c, const struct rest *left)
+{
+	const long *a = c->arg;
+	if (c->nr == NR_writev)
+		return runtime_syscall6(c->nr, a[0], (long)left->piece, (long)left->n, 0, 0, 0);
+	if (left->n != 0)
+		return runtime_syscall6(c->nr, a[0], (long)&left->msg, a[2], 0, 0, 0);
+	return runtime_syscall6(c->nr, a[0], a[1] + c->done, (long)left->len, a[3], a[4], a[5]);
+}
+
 // finishcall makes the call to its end, with the signal mask of the interrupted code, and returns what
 // the program shall see. No p is held.
 long
@@ -304,20 +383,16 @@ runtime_finishcall(struct kcall *c, const uint64_t *mask)
 	bool done = r != -ENOSYS && r != -EPERM; // a filter may forbid it
 	if (!done)
 		shorten(c, c->since != 0 ? runtime_nanotime() - c->since : 0, &ts);
-	while (!done) {
-		r = runtime_syscall6(c->nr, c->arg[0], c->arg[1] + c->done, c->arg[2] - c->done, c->arg[3], c->arg[4], c->arg[5]);
-		if (c->done == 0)
+	if (!done && c->done == 0)
+		r = runtime_syscall6(c->nr, c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5]);
+	for (struct rest left; c->done > 0 && rest(c, &left);) {
+		long n = callrest(c, &left);
+		c->done += n > 0 ? n : 0;
+		if (n < (long)left.len) // it failed, or a signal of the program's has cut it: what is done is done
 			break;
-		if (r <= 0) { // the part that was done before is done
-			r = c->done;
-			break;
-		}
-		c->done += r;
-		if (c->done >= c->arg[2]) {
-			r = c->done;
-			break;
-		}
 	}
+	if (c->done > 0)
+		r = c->done;
 	runtime_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&handler, 0, 8, 0, 0);
 	return r;
 }

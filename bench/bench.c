@@ -33,6 +33,8 @@ enum {
 	nbufchan = 20000000,
 	bufchan_cap = 128,
 	nselect4 = 4000000, // items of all four producers
+	npool = 1000000, // by each of pool_gs goroutines
+	pool_gs = 8,
 	nmutex = 1000000, // by each of mutex_gs goroutines
 	mutex_gs = 8,
 	ndefer = 100000000,
@@ -332,6 +334,48 @@ mutex(void)
 	if (c.x != (long)mutex_gs * nmutex)
 		rt0_fatal("mutex: wrong count");
 	per("mutex", t, (double)mutex_gs * nmutex);
+}
+
+static void *
+newbuf(void *arg)
+{
+	(void)arg;
+	return calloc(1, 64);
+}
+
+static void
+freebuf(void *buf, void *arg)
+{
+	(void)arg;
+	free(buf);
+}
+
+static rt0_pool bufs = RT0_POOL(newbuf, freebuf, NULL);
+
+static void
+pooluser(void *wg)
+{
+	for (int i = 0; i < npool; i++) {
+		long *buf = rt0_pool_get(&bufs);
+
+		++*buf;
+		rt0_pool_put(&bufs, buf);
+	}
+	rt0_waitgroup_done(wg);
+}
+
+// Goroutines that each need a buffer for a moment, and find one that was used before.
+static void
+pool(void)
+{
+	rt0_waitgroup wg = {0};
+	int64_t t = rt0_nanotime();
+
+	rt0_waitgroup_add(&wg, pool_gs);
+	for (int i = 0; i < pool_gs; i++)
+		rt0_go(pooluser, &wg);
+	rt0_waitgroup_wait(&wg);
+	per("pool", rt0_nanotime() - t, (double)pool_gs * npool);
 }
 
 struct sky {
@@ -678,6 +722,7 @@ static const struct {
     {"bufchan", bufchan},
     {"select4", select4},
     {"mutex", mutex},
+    {"pool", pool},
     {"defer", defers},
     {"panicrecover", panicrecover},
     {"skynet", skynet},

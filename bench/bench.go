@@ -32,6 +32,8 @@ const (
 	nbufchan     = 20000000
 	bufchanCap   = 128
 	nselect4     = 4000000 // items of all four producers
+	npool        = 1000000 // by each of poolGs goroutines
+	poolGs       = 8
 	nmutex       = 1000000 // by each of mutexGs goroutines
 	mutexGs      = 8
 	ndefer       = 100000000
@@ -247,6 +249,26 @@ func mutex() {
 		fatal("mutex: wrong count")
 	}
 	per("mutex", d, mutexGs*nmutex)
+}
+
+var bufs = sync.Pool{New: func() any { return new([8]int) }}
+
+func pool() {
+	var wg sync.WaitGroup
+	t := time.Now()
+	wg.Add(poolGs)
+	for i := 0; i < poolGs; i++ {
+		go func() {
+			for j := 0; j < npool; j++ {
+				buf := bufs.Get().(*[8]int)
+				buf[0]++
+				bufs.Put(buf)
+			}
+			wg.Done()
+		}()
+	}
+	wg.Wait()
+	per("pool", time.Since(t), poolGs*npool)
 }
 
 func sky(out chan int, num, size int) {
@@ -676,7 +698,7 @@ func fileread() {
 func main() {
 	benches := map[string]func(){
 		"spawn": spawn, "spawn_window": spawnWindow, "spawnjoin": spawnjoin, "yield": yield,
-		"pingpong": pingpong, "bufchan": bufchan, "select4": select4, "mutex": mutex, "defer": defers, "panicrecover": panicrecover,
+		"pingpong": pingpong, "bufchan": bufchan, "select4": select4, "mutex": mutex, "pool": pool, "defer": defers, "panicrecover": panicrecover,
 		"skynet": skynet, "sieve": sieve, "parked": parked, "idle": idle, "traceback": traceback,
 		"preempt": preempt, "timers": timers, "wake": wake, "fileread": fileread,
 	}

@@ -42,7 +42,7 @@ while getopts s o; do
 	esac
 done
 shift $((OPTIND - 1))
-all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex defer panicrecover skynet sieve callback
+all='startup boot spawn spawn_window spawnjoin yield pingpong bufchan select4 mutex pool defer panicrecover skynet sieve callback
 traceback parked idle preempt preempt_ms1 preempt_klt preempt_inthread cputhroughput timers wake fileread'
 
 if [ ! -f "$LIB/librt0.a" ]; then

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // pool.c: Pool: objects kept per processor, and what ages them.
 //
-// A part belongs to a processor, and to others that are numbered the same modulo the count: that is a hint, not a right.
-// Everything may be done by anybody, so that a goroutine may lose its processor between any two steps. private
-// is a slot for one object, taken and filled by exchange and compare-and-swap: get and put in turn cost one
-// locked instruction each. What is more goes to the part's stack, under its lock; who finds both empty
-// takes from the other parts, then from what is old.
+// A part belongs to a processor. private is a slot for one object. Anybody may empty it, by exchange; only who holds the
+// processor fills it, and so with a plain store, since nobody loses his processor in the runtime's code: get and put
+// in turn cost one locked instruction. What is more, and what comes from threads without a processor and from
+// processors without a part (more than there were at the first use), goes to a part's stack, under its lock. Who finds
+// both empty takes from the other parts, then from what is old.
 //
 // Age. Go empties its pools as the collector runs: the objects become the victims, the victims go. Here a
 // generation lasts a second of use (AGE_NS): every 64th put to a part looks at the clock. Who finds that it is over
@@ -25,7 +25,7 @@ struct block {
 };
 
 struct part {
-	void *private;        // atomic
+	void *private;        // atomic; made non-NULL by the processor's holder only
 	struct mutex lock;
 	struct block *blocks; // lock; the first is full in part, those behind it in full
 	struct block *spare;  // lock; empty, lest a pool that swings about a block's end allocates
@@ -48,8 +48,6 @@ makeparts(rt0_pool *p)
 	int32_t n = sched.ncpu;
 	if (n < atomic_loadrlx(&sched.gomaxprocs))
 		n = atomic_loadrlx(&sched.gomaxprocs);
-	if (n > 64)
-		n = 64;
 	struct rt0_poolparts *pp = rt0_alloc(sizeof *pp, 0);
 	pp->n = (uint32_t)n;
 	pp->mem = rt0_alloc(pp->n * sizeof(struct part) + 64, 0);
@@ -71,13 +69,13 @@ parts(rt0_pool *p)
 	return likely(pp != NULL) ? pp : makeparts(p);
 }
 
+// here is the number of the caller's processor, or something that is none.
 static inline uint32_t
-here(const struct rt0_poolparts *pp)
+here(void)
 {
 	struct g *gp = getg();
 	struct p *p = likely(gp != NULL) ? atomic_loadrlx(&gp->m->p) : NULL;
-	uint32_t id = likely(p != NULL) ? (uint32_t)p->id : 0;
-	return likely(id < pp->n) ? id : id % pp->n;
+	return likely(p != NULL) ? (uint32_t)p->id : UINT32_MAX;
 }
 
 // takefrom takes an object from slot or, if it is empty, from the stack at *blocks, of part l.
@@ -149,7 +147,9 @@ void *
 rt0_pool_get(rt0_pool *p)
 {
 	struct rt0_poolparts *pp = parts(p);
-	uint32_t at = here(pp);
+	uint32_t at = here();
+	if (unlikely(at >= pp->n))
+		at %= pp->n;
 	for (uint32_t i = 0; i < pp->n; i++) {
 		struct part *l = &pp->part[(at + i) % pp->n];
 		void *obj = takefrom(l, &l->private, &l->blocks);
@@ -200,11 +200,13 @@ rt0_pool_put(rt0_pool *p, void *obj)
 	if (obj == NULL)
 		return;
 	struct rt0_poolparts *pp = parts(p);
-	struct part *l = &pp->part[here(pp)];
+	uint32_t at = here();
+	struct part *l = &pp->part[likely(at < pp->n) ? at : at % pp->n];
 	uint32_t n = atomic_loadrlx(&l->nput) + 1;
 	atomic_storerlx(&l->nput, n);
-	// Release: pairs with the acquire in takefrom.
-	if (atomic_loadrlx(&l->private) != NULL || !atomic_cas(&l->private, NULL, obj))
+	if (likely(at < pp->n) && atomic_loadrlx(&l->private) == NULL)
+		atomic_storerel(&l->private, obj); // pairs with the acquire in takefrom
+	else
 		putslow(l, obj);
 	if (unlikely(n % AGEPUTS == 0) && runtime_nanotime() - atomic_loadrlx(&pp->since) > AGE_NS)
 		age(p, pp);

@@ -188,7 +188,7 @@ bool runtime_preemptpointslow(struct g *gp);
 void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
 void runtime_gfput(struct p *pp, struct g *gp);
-void runtime_gfpurge(struct p *pp);
+void runtime_gfpurge(struct p *pp, int32_t keep);
 int32_t runtime_gcount(void);
 int32_t runtime_livecount(void);
 

@@ -278,9 +278,9 @@ rt0_stop(void)
 		atomic_store(&sched.mainstarted, false);
 		atomic_store(&sched.stopping, 0);
 		atomic_storerlx(&sched.alone, 0);
-		for (int32_t i = 0; i < sched.gomaxprocs; i++)
-			runtime_gfpurge(allp[i]);
 		runtime_lock(&sched.lock);
+		for (int32_t i = 0; i < sched.gomaxprocs; i++)
+			runtime_gfpurge(allp[i], 0);
 		while (runtime_stackscavenge() > 0)
 			;
 		runtime_unlock(&sched.lock);

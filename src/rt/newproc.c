@@ -2,7 +2,8 @@
 // newproc.c: making goroutines, and the dead ones that wait to be made again.
 //
 // A dead goroutine keeps its stack, warm: reuse costs tens of ns, a new page more than 1 µs. Each P has a stack of
-// them, last in first out; what is too much goes to sched.gfree in batches, and comes from there in batches. Of a
+// them, last in first out; what is too much, and what a P keeps that goes idle, goes to sched.gfree in batches, and comes
+// from there in batches: else those who end on one P would lie there while another makes new ones. Of a
 // million dead goroutines each is a page that no cache has: they are noted in arrays, so that nobody has to look at
 // one to find the next, and who takes a batch asks for all of it at once.
 #include "runq.h"
@@ -28,8 +29,8 @@ newgoid(struct p *pp)
 static void
 giveback(struct p *pp)
 {
+	HELD(&sched.lock);
 	int32_t n = pp->ngfree < GFREE_BATCH ? pp->ngfree : GFREE_BATCH;
-	runtime_lock(&sched.lock);
 	struct gbatch *b = sched.gbatches;
 	if (b != NULL)
 		sched.gbatches = b->next;
@@ -42,7 +43,6 @@ giveback(struct p *pp)
 	b->next = sched.gfree;
 	sched.gfree = b;
 	atomic_storerlx(&sched.ngfree, sched.ngfree + n);
-	runtime_unlock(&sched.lock);
 }
 
 // gfput frees gp for reuse by pp. Goroutines with a stack of another size than the default go back
@@ -55,8 +55,11 @@ runtime_gfput(struct p *pp, struct g *gp)
 		return;
 	}
 	gfpush(pp, gp);
-	if (unlikely(pp->ngfree > GFREE_MAX))
+	if (unlikely(pp->ngfree > GFREE_MAX)) {
+		runtime_lock(&sched.lock);
 		giveback(pp);
+		runtime_unlock(&sched.lock);
+	}
 }
 
 // gfrefill gives pp, which has none, a batch of the scheduler's, and returns how many.
@@ -97,11 +100,12 @@ gfget(struct p *pp)
 	return pp->gfree[n];
 }
 
-// gfpurge moves all of pp's dead goroutines to the scheduler. World stopped, or pp is ours.
+// gfpurge moves pp's dead goroutines to the scheduler, all but keep or a few less. World stopped, or pp is ours.
 void
-runtime_gfpurge(struct p *pp)
+runtime_gfpurge(struct p *pp, int32_t keep)
 {
-	while (pp->ngfree > 0)
+	HELD(&sched.lock);
+	while (pp->ngfree > keep)
 		giveback(pp);
 }
 

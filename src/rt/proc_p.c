@@ -86,6 +86,7 @@ runtime_pidleput(struct p *pp)
 	HELD(&sched.lock);
 	if (!runtime_runqempty(pp))
 		runtime_throw("pidleput: P has non-empty run queue");
+	runtime_gfpurge(pp, GFREE_BATCH);
 	pp->link = sched.pidle;
 	sched.pidle = pp;
 	atomic_xadd(&sched.npidle, 1);
@@ -192,9 +193,7 @@ runtime_procresize(int32_t n)
 	for (int32_t i = n; i < old; i++) {
 		struct p *pp = allp[i];
 		runtime_runqdrain(pp);
-		runtime_unlock(&sched.lock);
-		runtime_gfpurge(pp);
-		runtime_lock(&sched.lock);
+		runtime_gfpurge(pp, 0);
 		if (pp->mcache != NULL) {
 			runtime_freemcache(pp->mcache);
 			pp->mcache = NULL;

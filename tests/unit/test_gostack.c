@@ -300,3 +300,39 @@ TEST_T(stacks_are_used_again, 30000)
 	// 2,000 stacks of 128 KiB would be 250 MiB. Sanitizers have shadow memory to fill.
 	CHECK(SANITIZED || pages < 64 << 8);
 }
+
+struct crowd {
+	rt0_chan *go;
+	rt0_waitgroup wg;
+};
+
+static void
+member(void *arg)
+{
+	struct crowd *c = arg;
+	rt0_chan_recv(c->go, NULL);
+	rt0_waitgroup_done(&c->wg);
+}
+
+// A P that goes idle keeps few dead goroutines: others are to use them, and the scavenger to find them.
+TEST(idle_ps_give_dead_goroutines_back)
+{
+	struct crowd c = {.go = rt0_chan_make(0, 0)};
+	rt0_waitgroup_add(&c.wg, 900);
+	for (int i = 0; i < 900; i++)
+		rt0_go(member, &c);
+	rt0_chan_close(c.go);
+	rt0_waitgroup_wait(&c.wg);
+	int32_t most = INT32_MAX;
+	for (int ms = 0; ms < 5000 && most > GFREE_BATCH + 8; ms++) {
+		rt0_sleep(1000000);
+		most = 0;
+		for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+			int32_t n = atomic_loadrlx(&runtime_pat(i)->ngfree);
+			most = n > most ? n : most;
+		}
+	}
+	CHECK(most <= GFREE_BATCH + 8);
+	CHECK(atomic_loadrlx(&sched.ngfree) >= 900 - 8 * (GFREE_BATCH + 8));
+	rt0_chan_free(c.go);
+}

@@ -170,6 +170,7 @@ void runtime_gopark(bool (*unlockf)(struct g *, void *), void *lock, enum waitre
 void runtime_goparkword(uint32_t *word, enum waitreason reason);
 void runtime_goready(struct g *gp);
 void runtime_ready(struct g *gp, bool next);
+void runtime_readycrowd(struct gqueue *q, int32_t n);
 void runtime_goyield(void);
 bool runtime_workleft(void);
 void runtime_injectglist(struct gqueue *q, int32_t n); // waiting goroutines become runnable; with or without a p

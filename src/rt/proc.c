@@ -532,6 +532,18 @@ runtime_ready(struct g *gp, bool next)
 	}
 }
 
+// readycrowd puts the n goroutines of q, Grunnable already, on the global queue.
+void
+runtime_readycrowd(struct gqueue *q, int32_t n)
+{
+	if (n <= 0)
+		return;
+	runtime_lock(&sched.lock);
+	runtime_globrunqputbatch(q, n);
+	runtime_unlock(&sched.lock);
+	runtime_wakeafterput();
+}
+
 void
 runtime_goready(struct g *gp)
 {

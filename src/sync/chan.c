@@ -14,7 +14,10 @@
 #include "../os/linux/linux.h"
 #include "chan.h"
 
-enum { MAXELEM = 64 << 10 };
+enum {
+	MAXELEM = 64 << 10,
+	FEW = 64, // waiters that close puts on the own queue
+};
 
 #if !RT0_DEBUG
 NOINLINE void
@@ -184,25 +187,27 @@ chanclose(struct rt0_chan *c)
 	}
 	atomic_storerel(&c->closed, 1);
 	// Collect all waiters, by g->schedlink (their sudogs go when they wake), then ready them without
-	// the lock.
-	struct g *list = NULL, **tail = &list;
-	for (struct sudog *sg; (sg = dequeue(&c->recvq)) != NULL;) {
-		copyelem(c, sg->elem, NULL);
-		sg->g->schedlink = NULL;
-		*tail = sg->g;
-		tail = &sg->g->schedlink;
-	}
-	for (struct sudog *sg; (sg = dequeue(&c->sendq)) != NULL;) {
-		sg->g->schedlink = NULL;
-		*tail = sg->g;
-		tail = &sg->g->schedlink;
+	// the lock. Of a crowd each is a page that no cache has: all that has to be done to one is done now.
+	struct gqueue few = {NULL, NULL}, crowd = {NULL, NULL};
+	int32_t n = 0;
+	for (struct waitq *q = &c->recvq;; q = &c->sendq) {
+		for (struct sudog *sg; (sg = dequeue(q)) != NULL; n++) {
+			if (q == &c->recvq)
+				copyelem(c, sg->elem, NULL);
+			if (n < FEW) {
+				gqueueput(&few, sg->g);
+			} else {
+				casgstatus(sg->g, Gwaiting, Grunnable);
+				gqueueput(&crowd, sg->g);
+			}
+		}
+		if (q == &c->sendq)
+			break;
 	}
 	chanunlock(held);
-	while (list != NULL) {
-		struct g *gp = list;
-		list = gp->schedlink;
+	for (struct g *gp; (gp = gqueueget(&few)) != NULL;)
 		runtime_ready(gp, false);
-	}
+	runtime_readycrowd(&crowd, n - FEW);
 	runtime_preemptpoint(getg());
 }
 

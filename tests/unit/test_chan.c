@@ -659,3 +659,73 @@ TEST_T(chan_ring_of_tokens_loses_none, 30000)
 		got++;
 	}
 }
+
+enum { CROWD = 500 };
+
+struct crowd {
+	rt0_chan *c;
+	int up, woken, panics;
+	rt0_waitgroup wg;
+};
+
+static void
+crowd_recv(void *arg)
+{
+	struct crowd *w = arg;
+	long v = 7;
+	int n = inc(&w->up);
+	if (n % 50 == 0)
+		rt0_lock_os_thread();
+	if (n % 3 == 0) {
+		rt0_chan *never = rt0_chan_make(0, 0);
+		bool ok = true;
+		rt0_case cs[2] = {{w->c, &v, &ok, sizeof v, RT0_CASE_RECV}, {never, NULL, NULL, 0, RT0_CASE_RECV}};
+		CHECK_EQ(rt0_select(cs, 2, RT0_NEVER), 0);
+		CHECK(!ok);
+		rt0_chan_free(never);
+	} else {
+		CHECK(!rt0_chan_recv(w->c, &v));
+	}
+	CHECK_EQ(v, 0);
+	inc(&w->woken);
+	rt0_waitgroup_done(&w->wg);
+}
+
+static void
+crowd_caught(void *arg)
+{
+	struct crowd *w = arg;
+	rt0_value v;
+	if (rt0_recover(&v))
+		inc(&w->panics);
+	rt0_waitgroup_done(&w->wg);
+}
+
+static void
+crowd_send(void *arg)
+{
+	RT0_DEFER_FRAME;
+	struct crowd *w = arg;
+	long v = 1;
+	rt0_defer(crowd_caught, w);
+	inc(&w->up);
+	rt0_chan_send(w->c, &v);
+}
+
+// Close finds more waiters than it readies one by one: each wakes once, on its own thread if it has one, with a zero or
+// a panic.
+TEST(chan_close_wakes_a_crowd)
+{
+	for (int round = 0; round < 4; round++) {
+		struct crowd w = {.c = rt0_chan_make(sizeof(long), 0)};
+		rt0_waitgroup_add(&w.wg, CROWD);
+		for (int i = 0; i < CROWD; i++)
+			rt0_go(round % 2 ? crowd_send : crowd_recv, &w);
+		await(&w.up, CROWD);
+		rt0_sleep(5000000); // most are parked by now
+		rt0_chan_close(w.c);
+		rt0_waitgroup_wait(&w.wg);
+		CHECK_EQ(round % 2 ? w.panics : w.woken, CROWD);
+		rt0_chan_free(w.c);
+	}
+}

@@ -130,7 +130,8 @@ RT0_API void rt0_exitsyscall(void);
 // it is: in a loop that calls nothing, or inside the libc. It stays on its kernel thread meanwhile,
 // as if the kernel had run another thread, so locks, errno and thread-locals of the C code stay true.
 // A goroutine that sleeps in a system call which nobody has declared (read, sleep, the futex of a
-// pthread_mutex) loses it after about 1 ms, and the call is finished: no EINTR, no short sleep.
+// pthread_mutex) loses it after 1 to 5 ms, and the call is finished: no EINTR, no short sleep, no write or
+// MSG_WAITALL that ends half-way (but sendmmsg and recvmmsg may return fewer messages).
 // A signal handler of the program's must not jump out of such a call (siglongjmp).
 // The signal used is SIGURG. GODEBUG=asyncpreemptoff=1 leaves only the calls of rt0 as places to
 // give way, and so does library mode, where signals are the host program's.

@@ -399,6 +399,7 @@ void runtime_mallocinit(void);
 struct mcache *runtime_allocmcache(void);
 void runtime_freemcache(struct mcache *c); // flushes its spans back; world stopped or owner
 void *runtime_persistentalloc(size_t size, size_t align, uint64_t *stat); // never freed; throws
+void *runtime_persistentalloc_try(size_t size, size_t align, uint64_t *stat); // NULL instead
 size_t runtime_mallocusable(void *p);
 struct memstats {
 	uint64_t heap_sys, heap_inuse, heap_released, stacks_sys, mspan_sys, mcache_sys, gc_sys, other_sys; // bytes, atomic

@@ -144,7 +144,6 @@ struct mcache *runtime_nopcache(void); // comes with mheap.noplock held
 void runtime_tinyfree(struct mcache *c, struct mspan *s, void *p);
 
 // mfixalloc.c
-void *runtime_persistentalloc_try(size_t size, size_t align, uint64_t *stat);
 void *runtime_fixalloc(struct fixalloc *f); // zeroed when new, not when reused; NULL: no memory
 void runtime_fixfree(struct fixalloc *f, void *p);
 

@@ -25,8 +25,8 @@ newgoid(struct p *pp)
 }
 
 // giveback moves a batch of pp's dead goroutines, the newest, to the scheduler. The oldest are as cold: a p that has
-// so many has just seen a thousand of them end.
-static void
+// so many has just seen a thousand of them end. False: there is no memory to note them.
+static bool
 giveback(struct p *pp)
 {
 	HELD(&sched.lock);
@@ -35,7 +35,9 @@ giveback(struct p *pp)
 	if (b != NULL)
 		sched.gbatches = b->next;
 	else
-		b = runtime_persistentalloc(sizeof *b, 64, &memstats.stacks_sys);
+		b = runtime_persistentalloc_try(sizeof *b, 64, &memstats.stacks_sys);
+	if (b == NULL)
+		return false;
 	b->n = n;
 	for (int32_t i = 0; i < n; i++)
 		b->g[i] = pp->gfree[pp->ngfree - n + i];
@@ -43,6 +45,7 @@ giveback(struct p *pp)
 	b->next = sched.gfree;
 	sched.gfree = b;
 	atomic_storerlx(&sched.ngfree, sched.ngfree + n);
+	return true;
 }
 
 // gfput frees gp for reuse by pp. Goroutines with a stack of another size than the default go back
@@ -57,7 +60,8 @@ runtime_gfput(struct p *pp, struct g *gp)
 	gfpush(pp, gp);
 	if (unlikely(pp->ngfree > GFREE_MAX)) {
 		runtime_lock(&sched.lock);
-		giveback(pp);
+		if (!giveback(pp))
+			runtime_throw("out of memory (dead goroutines)");
 		runtime_unlock(&sched.lock);
 	}
 }
@@ -105,8 +109,8 @@ void
 runtime_gfpurge(struct p *pp, int32_t keep)
 {
 	HELD(&sched.lock);
-	while (pp->ngfree > keep)
-		giveback(pp);
+	while (pp->ngfree > keep && giveback(pp))
+		continue;
 }
 
 struct malgargs {

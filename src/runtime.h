@@ -190,6 +190,7 @@ void runtime_newproc(void (*fn)(void *), void *arg, uintptr_t callerpc);
 struct g *runtime_newproc1(void (*fn)(void *), void *arg, struct g *callergp, uintptr_t callerpc, size_t stacksize);
 void runtime_gfput(struct p *pp, struct g *gp);
 void runtime_gfpurge(struct p *pp, int32_t keep);
+bool runtime_gfahead(struct p *pp);
 int32_t runtime_gcount(void);
 int32_t runtime_livecount(void);
 
@@ -380,6 +381,8 @@ enum { STACKMIN = 16 << 10, STACKDEFAULT = 256 << 10, STACKGUARD = 928, STACKSYS
 extern size_t runtime_maxstacksize, runtime_maxstackceiling;
 void runtime_stackinit(void);
 struct g *runtime_malg(size_t size); // a g at the top of its own stack; NULL: no memory. On g0
+struct g *runtime_malgslot(void);
+void runtime_allgadd(int64_t n);
 void runtime_gfree(struct g *gp);    // gives back the stack and the g in it (large ones)
 struct stack runtime_stackalloc(size_t size); // lo 0: no memory
 void runtime_stackfree(struct stack s);

@@ -300,6 +300,7 @@ struct p {
 	// owner only (or who has stopped the world):
 	int32_t ngfree;
 	struct g *gfree[GFREE_MAX + 1]; // dead goroutines with default stacks, warm, last in first out
+	int64_t madeseen; // gfahead's
 	uint64_t goidcache, goidcacheend;
 	uint64_t nspawn, nswitch, nsteal; // counters of schedtrace
 	uint64_t homedue; // while homewaits: the nswitch at which an m of homem gets this p
@@ -338,6 +339,7 @@ struct schedt {
 	struct gbatch *gfreecold; // the same; pages below the g's own are the kernel's again
 	struct gbatch *gbatches;  // empty ones
 	int32_t ngfree;      // of both lists
+	uint32_t gfreeseq;   // atomic: odd while sched.lock holds dead goroutines that no count has, or two (livecount)
 	struct m *freem;    // threads that have ended, to be freed
 	int32_t stopwait;
 	struct note stopnote;

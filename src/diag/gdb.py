@@ -23,7 +23,7 @@ import gdb.unwinder
 GSCAN = 0x1000
 STATES = {0: "idle", 1: "runnable", 2: "running", 3: "syscall", 4: "waiting", 6: "dead",
           8: "copystack", 9: "preempted"}
-GRUNNING, GSYSCALL, GWAITING, GDEAD = 2, 3, 4, 6
+GIDLE, GRUNNING, GSYSCALL, GWAITING, GDEAD = 0, 2, 3, 4, 6
 COLOURS, COLOURSTEP, PAGE = 16, 128, 4096  # stack.c: where g lies in its slot
 # struct switchframe, from sched.sp upwards.
 FRAME = {"r15": 8, "r14": 16, "r13": 24, "r12": 32, "rbx": 40, "rbp": 48, "rip": 56}
@@ -67,7 +67,7 @@ def goroutines():
     result = []
     for gp in found:
         try:
-            if int(gp["atomicstatus"]) & ~GSCAN != GDEAD:
+            if int(gp["atomicstatus"]) & ~GSCAN not in (GIDLE, GDEAD):
                 result.append(gp)
         except gdb.MemoryError:
             pass

@@ -10,6 +10,8 @@
 
 enum {
 	GOID_BATCH = 16,
+	AHEAD_FROM = 512, // goroutines: fewer are not worth it
+	AHEAD = 8,        // are made at once
 };
 
 static inline uint64_t
@@ -24,13 +26,20 @@ newgoid(struct p *pp)
 	return pp->goidcache++;
 }
 
-// giveback moves a batch of pp's dead goroutines, the newest, to the scheduler. The oldest are as cold: a p that has
-// so many has just seen a thousand of them end. False: there is no memory to note them.
-static bool
-giveback(struct p *pp)
+// gfmoving is called, with sched.lock held, before and after what moves dead goroutines between the counts that
+// livecount takes together.
+static inline void
+gfmoving(void)
 {
 	HELD(&sched.lock);
-	int32_t n = pp->ngfree < GFREE_BATCH ? pp->ngfree : GFREE_BATCH;
+	atomic_xadd(&sched.gfreeseq, 1); // a full fence
+}
+
+// gfstock puts a batch of n dead goroutines on the scheduler's list. False: there is no memory to note them.
+static bool
+gfstock(struct g **list, int32_t n)
+{
+	HELD(&sched.lock);
 	struct gbatch *b = sched.gbatches;
 	if (b != NULL)
 		sched.gbatches = b->next;
@@ -40,12 +49,25 @@ giveback(struct p *pp)
 		return false;
 	b->n = n;
 	for (int32_t i = 0; i < n; i++)
-		b->g[i] = pp->gfree[pp->ngfree - n + i];
-	atomic_storerlx(&pp->ngfree, pp->ngfree - n);
+		b->g[i] = list[i];
 	b->next = sched.gfree;
 	sched.gfree = b;
 	atomic_storerlx(&sched.ngfree, sched.ngfree + n);
 	return true;
+}
+
+// giveback moves a batch of pp's dead goroutines, the newest, to the scheduler. The oldest are as cold: a p that has
+// so many has just seen a thousand of them end. False: see gfstock.
+static bool
+giveback(struct p *pp)
+{
+	int32_t n = pp->ngfree < GFREE_BATCH ? pp->ngfree : GFREE_BATCH;
+	gfmoving();
+	bool ok = gfstock(&pp->gfree[pp->ngfree - n], n);
+	if (ok)
+		atomic_storerlx(&pp->ngfree, pp->ngfree - n);
+	gfmoving();
+	return ok;
 }
 
 // gfput frees gp for reuse by pp. Goroutines with a stack of another size than the default go back
@@ -71,6 +93,7 @@ static NOINLINE int32_t
 gfrefill(struct p *pp)
 {
 	runtime_lock(&sched.lock);
+	gfmoving();
 	struct gbatch **list = sched.gfree != NULL ? &sched.gfree : &sched.gfreecold, *b = *list;
 	int32_t n = b != NULL ? b->n : 0;
 	if (b != NULL) {
@@ -82,6 +105,7 @@ gfrefill(struct p *pp)
 		sched.gbatches = b;
 	}
 	atomic_storerlx(&pp->ngfree, n);
+	gfmoving();
 	runtime_unlock(&sched.lock);
 	for (int32_t i = n - 1; i >= 0; i--) {
 		// What newproc1 will write: the g, and the frame below it.
@@ -111,6 +135,33 @@ runtime_gfpurge(struct p *pp, int32_t keep)
 	HELD(&sched.lock);
 	while (pp->ngfree > keep && giveback(pp))
 		continue;
+}
+
+// gfahead is for a P with nothing to do, while another makes one new goroutine after the other: each is a page that
+// the kernel has to find and clear, most of what it costs. It gives the scheduler what it has, or makes a few.
+// False: nobody needs them. No more are made than others have made meanwhile, and none while some are left.
+bool
+runtime_gfahead(struct p *pp)
+{
+	int64_t made = runtime_allgcount();
+	if (atomic_loadrlx(&sched.ngfree) != 0 || made < AHEAD_FROM || made - pp->madeseen < AHEAD)
+		return false;
+	struct g *g[AHEAD];
+	int32_t n = 0;
+	while (pp->ngfree == 0 && n < AHEAD && (g[n] = runtime_malgslot()) != NULL)
+		n++;
+	runtime_lock(&sched.lock);
+	bool given = pp->ngfree != 0 && giveback(pp);
+	if (n > 0) {
+		gfmoving();
+		given = gfstock(g, n); // if not, they are lost, and memory is at an end
+		if (given)
+			runtime_allgadd(n);
+		gfmoving();
+	}
+	runtime_unlock(&sched.lock);
+	pp->madeseen = runtime_allgcount();
+	return given;
 }
 
 struct malgargs {
@@ -320,17 +371,23 @@ runtime_newmain(void (*fn)(void *))
 }
 
 
-// livecount is gcount without the lower bound; exact while the world is stopped.
+// livecount is gcount without the lower bound; exact while no goroutine runs but the caller's.
 int32_t
 runtime_livecount(void)
 {
-	int64_t n = runtime_allgcount() - atomic_loadrlx(&sched.ngsys) - atomic_loadrlx(&sched.ncallg) - atomic_loadrlx(&sched.ngfree);
-	for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
-		struct p *pp = runtime_pat(i);
-		if (pp != NULL)
-			n -= atomic_loadrlx(&pp->ngfree);
+	// Idle ps move dead goroutines about: once more, if one has. But a crash may have left it odd.
+	for (int tries = 0;; tries++) {
+		uint32_t seq = atomic_load(&sched.gfreeseq);
+		int64_t n = runtime_allgcount() - atomic_loadacq(&sched.ngsys) - atomic_loadacq(&sched.ncallg) - atomic_loadacq(&sched.ngfree);
+		for (int32_t i = 0; i < atomic_loadrlx(&sched.gomaxprocs); i++) {
+			struct p *pp = runtime_pat(i);
+			if (pp != NULL)
+				n -= atomic_loadacq(&pp->ngfree);
+		}
+		if ((seq % 2 == 0 && atomic_load(&sched.gfreeseq) == seq) || tries == 1000)
+			return (int32_t)n;
+		procyield(10);
 	}
-	return (int32_t)n;
 }
 
 // gcount counts goroutines that are not dead and not the runtime's own. The sum over ps is of no

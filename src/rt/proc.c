@@ -273,6 +273,8 @@ top:;
 			gp = stealwork(pp);
 			if (gp != NULL)
 				return gp;
+			if (runtime_gfahead(pp))
+				goto top;
 		}
 	}
 	// Nothing to do. Give the p back, under the lock that guards the global queue.

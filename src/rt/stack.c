@@ -36,7 +36,7 @@ size_t runtime_maxstacksize = 1000000000, runtime_maxstackceiling = 2000000000;
 
 struct arena {
 	uintptr_t base;
-	uint32_t nslots, used; // used: slots that have a g; written under lock, read by foreachg (acquire)
+	uint32_t nslots, used; // used: slots that have a g, or will have one soon (Gidle); written under lock, read by foreachg
 };
 
 static struct {
@@ -92,7 +92,7 @@ initg(struct g *gp, uintptr_t lo, uint8_t order)
 	gp->stack = (struct stack){lo, (uintptr_t)gp};
 	gp->stackguard0 = gp->stackguard1 = lo;
 	gp->stackorder = order;
-	gp->atomicstatus = Gdead;
+	atomic_storerel(&gp->atomicstatus, Gdead); // pairs with foreachg's acquire
 }
 
 // newarena reserves room for slots; half the size again and again until the kernel agrees.
@@ -266,13 +266,11 @@ malglarge(size_t size)
 	return gp;
 }
 
-// malg makes a dead goroutine with a stack of at least size bytes (0: the default) and enters it in
-// what foreachg walks. NULL: no memory. On g0.
+// malgslot makes a dead goroutine with a stack of the default size, which allgcount does not know of yet. NULL: no
+// memory. On g0.
 struct g *
-runtime_malg(size_t size)
+runtime_malgslot(void)
 {
-	if (size != 0)
-		return malglarge(size);
 	runtime_lock(&stackpool.lock);
 	if (stackpool.next == stackpool.end && !newarena()) {
 		runtime_unlock(&stackpool.lock);
@@ -283,12 +281,30 @@ runtime_malg(size_t size)
 	struct arena *a = &stackpool.arena[stackpool.narena - 1];
 	uintptr_t slot = stackpool.next;
 	struct g *gp = slotg(slot, a->used);
-	initg(gp, slot + GUARD, 0);
 	stackpool.guarded -= stackpool.guarded > 0;
 	stackpool.next += slotstride();
-	atomic_xadd(&stackpool.nmade, 1);
-	atomic_storerel(&a->used, a->used + 1); // after initg: foreachg reads it
+	atomic_storerlx(&a->used, a->used + 1); // read by foreachg, to which gp is Gidle still
 	runtime_unlock(&stackpool.lock);
+	initg(gp, slot + GUARD, 0); // the page's first touch, 1.5 us and more, with no lock held
+	return gp;
+}
+
+void
+runtime_allgadd(int64_t n)
+{
+	atomic_xadd(&stackpool.nmade, n);
+}
+
+// malg makes a dead goroutine with a stack of at least size bytes (0: the default) and enters it in
+// what foreachg walks. NULL: no memory. On g0.
+struct g *
+runtime_malg(size_t size)
+{
+	if (size != 0)
+		return malglarge(size);
+	struct g *gp = runtime_malgslot();
+	if (gp != NULL)
+		runtime_allgadd(1);
 	return gp;
 }
 
@@ -344,7 +360,8 @@ runtime_foreachg(void (*fn)(struct g *gp, void *arg), void *arg)
 		uint32_t used = atomic_loadacq(&a->used);
 		for (uint32_t k = 0; k < used; k++) {
 			struct g *gp = slotg(a->base + k * slotstride(), k);
-			if (runtime_readgstatus(gp) != Gdead)
+			uint32_t status = runtime_readgstatus(gp);
+			if (status != Gdead && status != Gidle)
 				fn(gp, arg);
 		}
 	}

@@ -336,3 +336,22 @@ TEST(idle_ps_give_dead_goroutines_back)
 	CHECK(atomic_loadrlx(&sched.ngfree) >= 900 - 8 * (GFREE_BATCH + 8));
 	rt0_chan_free(c.go);
 }
+
+// While one P makes new goroutines others make dead ones for it: few too many, and NumGoroutine knows nothing of them.
+TEST(goroutines_made_ahead_are_few_and_not_counted)
+{
+	enum { N = 5000 };
+	struct crowd c = {.go = rt0_chan_make(0, 0)};
+	rt0_waitgroup_add(&c.wg, N);
+	for (int i = 0; i < N; i++) {
+		rt0_go(member, &c);
+		if (i % 8 == 7)
+			CHECK_EQ(rt0_num_goroutine(), i + 2);
+	}
+	int32_t ps = atomic_loadrlx(&sched.gomaxprocs);
+	CHECK(runtime_allgcount() - rt0_num_goroutine() <= ps * (GFREE_BATCH + 16));
+	rt0_chan_close(c.go);
+	rt0_waitgroup_wait(&c.wg);
+	await_alone();
+	rt0_chan_free(c.go);
+}

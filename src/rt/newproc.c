@@ -11,7 +11,7 @@
 enum {
 	GOID_BATCH = 16,
 	AHEAD_FROM = 512, // goroutines: fewer are not worth it
-	AHEAD = 8,        // are made at once
+	AHEAD = 16,       // are made at once
 };
 
 static inline uint64_t
@@ -146,15 +146,16 @@ runtime_gfahead(struct p *pp)
 	int64_t made = runtime_allgcount();
 	if (atomic_loadrlx(&sched.ngfree) != 0 || made < AHEAD_FROM || made - pp->madeseen < AHEAD)
 		return false;
+	// From the end, as they are taken from the end: who walks many of them later finds them as they lie in memory.
 	struct g *g[AHEAD];
 	int32_t n = 0;
-	while (pp->ngfree == 0 && n < AHEAD && (g[n] = runtime_malgslot()) != NULL)
+	while (pp->ngfree == 0 && n < AHEAD && (g[AHEAD - 1 - n] = runtime_malgslot()) != NULL)
 		n++;
 	runtime_lock(&sched.lock);
 	bool given = pp->ngfree != 0 && giveback(pp);
 	if (n > 0) {
 		gfmoving();
-		given = gfstock(g, n); // if not, they are lost, and memory is at an end
+		given = gfstock(&g[AHEAD - n], n); // if not, they are lost, and memory is at an end
 		if (given)
 			runtime_allgadd(n);
 		gfmoving();

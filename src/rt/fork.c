@@ -78,6 +78,7 @@ runtime_forkchild(void)
 	}
 	runtime_forked = 1;
 	sched.lock.key = 0;
+	sched.gfreeseq = 0; // who had the lock may have made it odd
 	sched.mainstarted = false;
 	sched.grown = 0;
 	sched.gcwaiting = 1;

@@ -32,7 +32,9 @@ static inline void
 gfmoving(void)
 {
 	HELD(&sched.lock);
-	atomic_xadd(&sched.gfreeseq, 1); // a full fence
+	// A full fence, with which livecount's loads pair: of counts that it has read between two equal, even values none
+	// was half moved.
+	atomic_xadd(&sched.gfreeseq, 1);
 }
 
 // gfstock puts a batch of n dead goroutines on the scheduler's list. False: there is no memory to note them.

@@ -141,9 +141,12 @@ TEST(fork_child_may_exit)
 // ThreadSanitizer has a lock for each atomic variable, and does not take them when the process forks: one that a thread
 // held which is gone hangs the child's report at the status of that thread's goroutine, once in 30 runs on a busy
 // machine.
-#define REPORTS_IN_CHILDREN()                                                                    \
-	if (RT0_TSAN)                                                                             \
-	SKIP("ThreadSanitizer's own locks may be held in a child")
+static void
+needs_reports(void)
+{
+	if (RT0_TSAN)
+		SKIP("ThreadSanitizer's own locks may be held in a child");
+}
 
 static void
 panics(void)
@@ -166,7 +169,7 @@ faults(void)
 
 TEST_T(fork_child_reports, 30000)
 {
-	REPORTS_IN_CHILDREN();
+	needs_reports();
 	char text[65536];
 	for (int procs = 1; procs <= 2; procs++) {
 		noise(procs);
@@ -241,7 +244,7 @@ ends(void)
 
 TEST_T(fork_child_is_told_that_goroutines_stay_behind, 30000)
 {
-	REPORTS_IN_CHILDREN();
+	needs_reports();
 	static void (*const fns[])(void) = {
 	    receives, receives_nil, locks, starts, resizes, receives_locked, ends};
 	static char text[1 << 18]; // ThreadSanitizer says much in a child, and must find room

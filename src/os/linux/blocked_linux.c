@@ -207,7 +207,7 @@ rest(const struct kcall *c, struct rest *p)
 	case NR_write:
 	case NR_sendto:
 		p->len = (uint64_t)c->arg[2] - (uint64_t)c->done;
-		return p->len != 0;
+		return (uint64_t)c->done < (uint64_t)c->arg[2]; // more: it was another call than the code looked like
 	case NR_writev:
 		p->msg.iov = (uintptr_t)c->arg[1];
 		p->msg.iovlen = (size_t)c->arg[2];

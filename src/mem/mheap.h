@@ -190,13 +190,4 @@ count(uint64_t *n, uint64_t d)
 	atomic_storerlx(n, atomic_loadrlx(n) + d);
 }
 
-// AddressSanitizer learns which bytes are nobody's: all of a free object but its two words.
-#if RT0_ASAN
-void __asan_poison_memory_region(const volatile void *p, size_t n);
-void __asan_unpoison_memory_region(const volatile void *p, size_t n);
-#else
-#define __asan_poison_memory_region(p, n) ((void)0)
-#define __asan_unpoison_memory_region(p, n) ((void)0)
-#endif
-
 #endif

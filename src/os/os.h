@@ -18,6 +18,18 @@ long runtime_syscall6(long nr, long a, long b, long c, long d, long e, long f);
 long runtime_sys(long nr, long a, long b, long c, long d, long e, long f); // with the fault counter
 bool runtime_failsys(long nr); // counts a use of nr that is made elsewhere; true: it is to fail
 
+// AddressSanitizer learns which bytes are nobody's: all of a free object but its two words. And that new memory is whole
+// (sanfresh): our system calls pass it by, and where a stack was unmapped with a dead thread, the child of a fork for
+// example, it would take what comes next for the redzones of that stack's last frames.
+#if RT0_ASAN
+void __asan_poison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
+void __asan_unpoison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
+#else
+#define __asan_poison_memory_region(p, n) ((void)0)
+#define __asan_unpoison_memory_region(p, n) ((void)0)
+#endif
+#define sanfresh(p, n) __asan_unpoison_memory_region(p, n)
+
 // ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
 // States of a range: reserved (address space only) -> prepared (sysMap) -> ready.
 void *runtime_sysAlloc(size_t n, uint64_t *stat);          // ready, zeroed; NULL: no memory

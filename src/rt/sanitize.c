@@ -49,8 +49,6 @@ runtime_sanafter(struct g *gp)
 }
 
 #else
-void __asan_unpoison_memory_region(const volatile void *p, size_t n);
-
 void
 runtime_sanunwound(uintptr_t lo, uintptr_t hi, int nframes)
 {

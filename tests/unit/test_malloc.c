@@ -496,6 +496,35 @@ TEST(sysguard_batch_faults_where_single_ones_do)
 	runtime_sysFree(p, (size_t)N * STEP, NULL);
 }
 
+// What a stack has told of its frames must not be held against what the kernel puts there next.
+TEST(sysalloc_where_a_stack_was_is_whole)
+{
+#if RT0_ASAN
+	enum { N = 3 << 20 };
+	char *old[4], *p[4];
+	for (int i = 0; i < 4; i++) {
+		old[i] = runtime_sysAlloc(N, NULL);
+		CHECK(old[i] != NULL);
+		__asan_poison_memory_region(old[i], N);
+	}
+	for (int i = 0; i < 4; i++)
+		runtime_sysFree(old[i], N, NULL);
+	bool met = false;
+	for (int i = 0; i < 4; i++) {
+		p[i] = runtime_sysAlloc(N, NULL);
+		CHECK(p[i] != NULL);
+		for (int j = 0; j < 4; j++)
+			met |= p[i] < old[j] + N && old[j] < p[i] + N;
+		CHECK(filled((unsigned char *)p[i], N, 0)); // a report ends the program
+	}
+	CHECK(met);
+	for (int i = 0; i < 4; i++)
+		runtime_sysFree(p[i], N, NULL);
+#else
+	SKIP("for AddressSanitizer");
+#endif
+}
+
 TEST(sysreserve_costs_nothing_until_mapped)
 {
 	uint64_t stat = 0;

@@ -42,8 +42,10 @@ runtime_sysAlloc(size_t n, uint64_t *stat)
 {
 	void *p = mmap(NULL, n, PROT_RW, MAP_ANON | MAP_PRIVATE);
 
-	if (p != NULL)
+	if (p != NULL) {
+		sanfresh(p, n);
 		account(stat, n);
+	}
 	return p;
 }
 

@@ -611,6 +611,7 @@ runtime_mpreinit(struct m *mp)
 		long p = sys6(SYS_mmap, 0, SIGSTACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_STACK, -1, 0);
 		if (p < 0 && p > -4096)
 			runtime_throw("out of memory (signal stack)");
+		sanfresh((void *)p, SIGSTACK);
 		atomic_xadd(&memstats.stacks_sys, SIGSTACK);
 		lo = (uintptr_t)p;
 		hi = (lo + SIGSTACK - 2 * sizeof *gs) & ~63ul;

@@ -110,11 +110,11 @@ gfrefill(struct p *pp)
 	gfmoving();
 	runtime_unlock(&sched.lock);
 	for (int32_t i = n - 1; i >= 0; i--) {
-		// What newproc1 will write: the g, and the frame below it.
+		// What newproc1 will write: the g, and the frame below it. And what the goroutine writes below that.
 		uintptr_t gp = (uintptr_t)pp->gfree[i];
-		__builtin_prefetch((void *)gp, 1);
 		__builtin_prefetch((void *)(gp + 64), 1);
-		__builtin_prefetch((void *)(gp - 64), 1);
+		for (uintptr_t below = 0; below <= 256; below += 64)
+			__builtin_prefetch((void *)(gp - below), 1);
 	}
 	return n;
 }

@@ -297,8 +297,11 @@ runtime_globrunqget(struct p *pp, int32_t max)
 		n = NRUNQ / 2;
 	atomic_storerlx(&sched.runqsize, sched.runqsize - n);
 	struct g *first = NULL;
+	uintptr_t was = 0;
 	for (int32_t i = 0; i < n; i++) {
 		struct g *gp = gqueueget(&sched.runq);
+		fetchstride(gp, &was);
+		fetchframe(gp);
 		if (first == NULL) {
 			first = gp;
 			continue;

@@ -25,14 +25,18 @@
 
 enum { SLOTBITS = 8, NSLOTS = 1 << SLOTBITS, UNITBITS = 16, NLEVELS = (64 - UNITBITS) / SLOTBITS };
 enum { NCALLS = 32, AHEAD = 4 }; // calls that are made per hold of the lock; timers asked for ahead
+enum { NSORT = 128, JUMP = 4 };  // cells sorted as an array; how far ahead of each cell the one is that it knows
 
 // A cell stands for an armed timer. The timer itself lies where its user has put it, mostly on a stack and alone on
 // its page: with a million of them each look at one costs a miss in all caches. Cells lie together; the wheel
 // moves and sorts cells, and looks at a timer when it is set, stopped and fired.
+// The cells of one slot lie anywhere, and to walk them one by one is a miss each: a cell knows the one that was put into
+// the slot JUMP places after it, and who comes to it asks for that. A hint: that one may be gone, and be some cell now.
 struct cell {
 	int64_t when;
 	struct timer *t;
 	uint32_t next, prev; // of its slot; free cells: next
+	uint32_t ahead;
 };
 
 enum { CELLBITS = 10, NCELLS = 1 << CELLBITS, MAXCHUNKS = 1 << 16 }; // cell 0 is none
@@ -41,6 +45,13 @@ struct slot {
 	uint32_t head, last;
 	int64_t min;   // the earliest, or a time before
 	bool unsorted; // perhaps
+	uint8_t nput;  // cells put in, modulo 256
+	uint32_t recent[JUMP]; // those put in last
+};
+
+struct sortkey {
+	int64_t when;
+	uint32_t cell;
 };
 
 struct timers {
@@ -51,6 +62,7 @@ struct timers {
 	uint32_t freecell, ncells; // cells that have been used once; those behind are fresh
 	uint64_t used[NLEVELS][NSLOTS / 64]; // slots that are not empty
 	struct slot slots[NLEVELS][NSLOTS];
+	struct sortkey keys[2][NSORT]; // sortslot's
 	struct cell *chunks[MAXCHUNKS];
 };
 
@@ -108,6 +120,8 @@ insert(struct timers *ts, uint32_t ci)
 		s->head = ci;
 		s->min = c->when;
 		s->unsorted = false;
+		for (int j = 0; j < JUMP; j++)
+			s->recent[j] = ci;
 		ts->used[l][i / 64] |= 1ull << (i % 64);
 	} else {
 		struct cell *last = cellof(ts, s->last);
@@ -116,8 +130,18 @@ insert(struct timers *ts, uint32_t ci)
 			s->unsorted = true;
 		if (c->when < s->min)
 			s->min = c->when;
+		uint32_t *recent = &s->recent[s->nput++ % JUMP];
+		cellof(ts, *recent)->ahead = ci;
+		*recent = ci;
 	}
 	s->last = ci;
+}
+
+// fetchahead asks for the cell that a walk that has come to c will soon need.
+static inline void
+fetchahead(struct timers *ts, const struct cell *c)
+{
+	__builtin_prefetch(cellof(ts, c->ahead), 1);
 }
 
 static void
@@ -170,42 +194,96 @@ firstslot(struct timers *ts, int *level, int64_t *start)
 	return NULL;
 }
 
-// sortslot sorts by time, those of one time in the order of insertion: merges runs of 1, 2, 4...
+// sortkeys sorts n keys, n <= NSORT, of ts->keys[0], and returns where they are then: merges runs of 1, 2, 4...
+static struct sortkey *
+sortkeys(struct timers *ts, size_t n)
+{
+	struct sortkey *from = ts->keys[0], *to = ts->keys[1];
+	for (size_t run = 1; run < n; run *= 2) {
+		for (size_t lo = 0; lo < n; lo += 2 * run) {
+			size_t a = lo, mid = lo + run < n ? lo + run : n, b = mid, hi = mid + run < n ? mid + run : n, at = lo;
+			while (a < mid && b < hi) {
+				bool first = from[a].when <= from[b].when;
+				to[at++] = from[first ? a : b];
+				a += first;
+				b += !first;
+			}
+			while (a < mid)
+				to[at++] = from[a++];
+			while (b < hi)
+				to[at++] = from[b++];
+		}
+		struct sortkey *t = from;
+		from = to;
+		to = t;
+	}
+	return from;
+}
+
+// sortruns sorts the first NSORT cells of a list, the next ones, and so on. *total: how many there are.
+static uint32_t
+sortruns(struct timers *ts, uint32_t list, size_t *total)
+{
+	uint32_t head = 0, *tail = &head;
+	*total = 0;
+	while (list != 0) {
+		size_t n = 0;
+		for (; n < NSORT && list != 0; n++) {
+			struct cell *c = cellof(ts, list);
+			fetchahead(ts, c);
+			ts->keys[0][n] = (struct sortkey){c->when, list};
+			list = c->next;
+		}
+		struct sortkey *k = sortkeys(ts, n);
+		for (size_t i = 0; i < n; i++) {
+			*tail = k[i].cell;
+			tail = &cellof(ts, k[i].cell)->next;
+		}
+		*total += n;
+	}
+	*tail = 0;
+	return head;
+}
+
+// mergeruns makes of sorted runs of that length runs of twice that length.
+static uint32_t
+mergeruns(struct timers *ts, uint32_t list, size_t run)
+{
+	uint32_t head = 0, *tail = &head;
+	while (list != 0) {
+		uint32_t a = list, b = list;
+		size_t na = 0, nb = run;
+		for (; na < run && b != 0; na++)
+			b = cellof(ts, b)->next;
+		while (na > 0 || (nb > 0 && b != 0)) {
+			struct cell *c;
+			if (na > 0 && (nb == 0 || b == 0 || cellof(ts, a)->when <= cellof(ts, b)->when)) {
+				c = cellof(ts, a);
+				*tail = a;
+				a = c->next;
+				na--;
+			} else {
+				c = cellof(ts, b);
+				*tail = b;
+				b = c->next;
+				nb--;
+			}
+			tail = &c->next;
+		}
+		list = b;
+	}
+	*tail = 0;
+	return head;
+}
+
+// sortslot sorts by time, those of one time in the order of insertion.
 static void
 sortslot(struct timers *ts, struct slot *s)
 {
-	uint32_t list = s->head;
-	for (size_t run = 1;; run *= 2) {
-		uint32_t rest = list, head = 0, *tail = &head;
-		int merges = 0;
-		while (rest != 0) {
-			uint32_t a = rest, b = rest;
-			size_t na = 0, nb = run;
-			for (; na < run && b != 0; na++)
-				b = cellof(ts, b)->next;
-			merges++;
-			while (na > 0 || (nb > 0 && b != 0)) {
-				struct cell *c;
-				if (na > 0 && (nb == 0 || b == 0 || cellof(ts, a)->when <= cellof(ts, b)->when)) {
-					c = cellof(ts, a);
-					*tail = a;
-					a = c->next;
-					na--;
-				} else {
-					c = cellof(ts, b);
-					*tail = b;
-					b = c->next;
-					nb--;
-				}
-				tail = &c->next;
-			}
-			rest = b;
-		}
-		*tail = 0;
-		list = head;
-		if (merges <= 1)
-			break;
-	}
+	size_t total;
+	uint32_t list = sortruns(ts, s->head, &total);
+	for (size_t run = NSORT; run < total; run *= 2)
+		list = mergeruns(ts, list, run);
 	s->head = list;
 	uint32_t prev = 0;
 	for (uint32_t i = list; i != 0; i = cellof(ts, i)->next) {
@@ -286,7 +364,9 @@ runtimers(struct timers *ts, int64_t now, struct due *d)
 			uint32_t i = s->head;
 			emptied(ts, s);
 			for (uint32_t after; i != 0; i = after) {
-				after = cellof(ts, i)->next;
+				struct cell *c = cellof(ts, i);
+				fetchahead(ts, c);
+				after = c->next;
 				insert(ts, i);
 			}
 			continue;
@@ -464,6 +544,7 @@ runtime_checktimers(struct p *pp, int64_t now)
 		runtime_unlock(&ts->lock);
 		for (struct g *gp; (gp = gqueueget(&d.ready)) != NULL;) {
 			__builtin_prefetch(d.ready.head);
+			fetchframe(gp);
 			runtime_ready(gp, false);
 		}
 		for (int32_t i = 0; i < d.ncalls; i++)

@@ -190,8 +190,13 @@ chanclose(struct rt0_chan *c)
 	// the lock. Of a crowd each is a page that no cache has: all that has to be done to one is done now.
 	struct gqueue few = {NULL, NULL}, crowd = {NULL, NULL};
 	int32_t n = 0;
+	uintptr_t sgwas = 0, gwas = 0;
 	for (struct waitq *q = &c->recvq;; q = &c->sendq) {
 		for (struct sudog *sg; (sg = dequeue(q)) != NULL; n++) {
+			if (n >= FEW) {
+				fetchstride(sg, &sgwas);
+				fetchstride(sg->g, &gwas);
+			}
 			if (q == &c->recvq)
 				copyelem(c, sg->elem, NULL);
 			if (n < FEW) {

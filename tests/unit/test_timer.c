@@ -400,3 +400,57 @@ TEST(timer_wheel_agrees_with_a_plain_list)
 	}
 	rt0_gomaxprocs(was);
 }
+
+static struct {
+	struct timer t;
+	bool armed;
+	int fired; // as which; 0: not
+} dense[3000];
+static int nfired;
+
+static struct g *
+dense_fired(struct timer *t, int64_t now)
+{
+	int i = (int)(intptr_t)t->arg;
+	CHECK(t->when <= now && dense[i].armed);
+	dense[i].armed = false;
+	dense[i].fired = ++nfired;
+	return NULL;
+}
+
+// Thousands in one slot, many of them at the same time: by time, and those of one time as they were armed.
+TEST(timers_of_one_slot_fire_in_order)
+{
+	enum { N = NELEM(dense), WIDTH = 1 << 16 };
+	int was = rt0_gomaxprocs(1);
+	int64_t base = (rt0_nanotime() + RT0_HOUR) / WIDTH * WIDTH;
+	uint64_t r = 1;
+	for (int n = 1; n <= N; n = n < 8 ? n + 1 : n * 3 / 2) {
+		rt0_preempt_disable(); // the scheduler, with the real time, stays away
+		struct p *pp = getg()->m->p;
+		base += 300ll * WIDTH; // first on a level above
+		nfired = 0;
+		for (int i = 0; i < n; i++) {
+			r = r * 6364136223846793005ull + 1442695040888963407ull;
+			memset(&dense[i], 0, sizeof dense[i]);
+			dense[i].armed = true;
+			dense[i].t.fire = dense_fired;
+			dense[i].t.arg = (void *)(intptr_t)i;
+			runtime_timerstart(&dense[i].t, base + (int64_t)(r >> 33) % (n < 1000 ? WIDTH : 500), 0);
+		}
+		for (int i = 0; i < n; i += 1 + i % 7) {
+			CHECK(runtime_timerstop(&dense[i].t));
+			dense[i].armed = false;
+		}
+		int left = runtime_timersarmed();
+		for (int64_t now = base - 1; now < base + WIDTH; now += WIDTH / 3)
+			runtime_checktimers(pp, now);
+		CHECK_EQ(nfired, left);
+		for (int i = 0; i < n; i++)
+			for (int j = i + 1; j < n && j < i + 300; j++)
+				if (dense[i].fired && dense[j].fired)
+					CHECK_EQ(dense[i].fired < dense[j].fired, dense[i].t.when <= dense[j].t.when);
+		rt0_preempt_enable();
+	}
+	rt0_gomaxprocs(was);
+}

@@ -244,10 +244,11 @@ struct m {
 	uintptr_t altsp;     // extra m: the thread's own signal stack, as sigaltstack gave it
 	uint64_t altsize;
 	int32_t altflags;    // < 0: it was not changed
-	uint32_t freewait; // atomic, in freem: 0 once the kernel has left the thread's stack
+	uint32_t freewait; // atomic, in freem: 0 once the thread is off the m
 	int32_t cleartid;  // pure: the kernel zeroes it when the thread is gone
-	uintptr_t thread;  // pure: the stack that newosproc mapped
-	struct homequeue home; // stays when the m is used for another thread
+	// these stay when the m is used for another thread:
+	struct homequeue home;
+	struct stack thread; // the stack for its thread, in its slot (mslot_linux.c)
 	struct lockheld held;  // DEBUG; last, since its size differs
 };
 

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,12 @@
 #include "../runtime.h"
 #include "alone.h"
 
-enum { G0STACK = 256 << 10 }; // bytes; the libc takes its static TLS from it
+enum {
+	G0STACK = 256 << 10, // bytes: what the libc maps where it does so; it takes its static TLS from it
+	// Of a stack of ours, beside the TLS of what is loaded: struct pthread, room for the TLS of what will be (1.7 KiB;
+	// more is for the user to ask for, by GLIBC_TUNABLES), frames. All that is 4.6 KiB as a rule.
+	THREADUSE = 8 << 10,
+};
 
 // The key's destructor sees threads end. A thread of the runtime that ends in pthread_exit takes its
 // processor and its goroutine with it, and the program would hang or lose a CPU without a word: when
@@ -63,19 +69,50 @@ threadmain(void *arg)
 }
 
 static int
-thread_start(struct m *mp, void *(*fn)(void *), void *arg)
+addtls(struct dl_phdr_info *info, size_t size, void *sum)
+{
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_TLS)
+			*(size_t *)sum += info->dlpi_phdr[i].p_memsz + info->dlpi_phdr[i].p_align;
+	return 0;
+}
+
+// stackuse: the libcs know it exactly and do not say (glibc: __pthread_get_minstack, which is private). It takes no lock
+// that is held while constructors run, as dlsym does.
+static size_t
+stackuse(void)
+{
+	size_t sum = THREADUSE;
+	dl_iterate_phdr(addtls, &sum);
+	return sum;
+}
+
+static int
+startthread(struct m *mp, void *arg, bool onours)
 {
 	pthread_attr_t attr;
 	pthread_t th;
-	int saved = errno; // of the goroutine's code, whose thread this may be
+	size_t size = mp->thread.hi - mp->thread.lo;
 	int err = pthread_attr_init(&attr);
 	if (err != 0)
-		return -err;
-	pthread_attr_setstacksize(&attr, G0STACK);
+		return err;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	mp->startfn = fn;
-	err = pthread_create(&th, &attr, threadmain, arg);
+	err = onours ? pthread_attr_setstack(&attr, (void *)mp->thread.lo, size) : pthread_attr_setstacksize(&attr, size + G0STACK);
+	if (err == 0)
+		err = pthread_create(&th, &attr, threadmain, arg);
 	pthread_attr_destroy(&attr);
+	return err;
+}
+
+static int
+thread_start(struct m *mp, void *(*fn)(void *), void *arg)
+{
+	int saved = errno; // of the goroutine's code, whose thread this may be
+	mp->startfn = fn;
+	int err = startthread(mp, arg, true);
+	if (err == EINVAL) // more static TLS than we know of
+		err = startthread(mp, arg, false);
 	errno = saved;
 	return -err;
 }
@@ -103,7 +140,7 @@ hostenviron(void)
 	return environ;
 }
 
-static const struct hostedops ops = {thread_start, open_plugin, thread_bind, SIGCANCEL, hostenviron, runtime_onethread};
+static const struct hostedops ops = {thread_start, stackuse, open_plugin, thread_bind, SIGCANCEL, hostenviron, runtime_onethread};
 
 int
 rt0_plugin_open(const char *path, void **handle)

@@ -14,7 +14,7 @@
 #include "../../include/rt0/process.h"
 #include "net.h"
 
-enum { ESRCH = 3, OUTPUTMIN = 4096, SPAWNS = 4 };
+enum { OUTPUTMIN = 4096, SPAWNS = 4 };
 
 // A thread sleeps while the child is on its way to exec: so many at one time, however many are started.
 static rt0_semaphore spawns = RT0_SEMAPHORE(SPAWNS);

@@ -55,7 +55,11 @@ int32_t runtime_oscpulimit(int32_t ncpu); // ncpu, or less if the cgroup allows 
 // newosproc starts a thread that runs mstart on mp->g0. Throws "newosproc" when it cannot.
 void runtime_newosproc(struct m *mp);
 RT0_NORETURN void runtime_exitthread(struct m *mp);
-void runtime_osfreem(struct m *mp); // mp's thread is gone: frees what newosproc made for it
+size_t runtime_tlssize(void);           // pure: what newosproc takes of each thread's stack
+// ---- where ms live (mslot_linux.c) ----
+struct m *runtime_mnew(void); // with gsignal and g0, and the stacks for them. Throws when there is no memory
+void runtime_mpreinit(struct m *mp);       // gsignal of m0
+bool runtime_threadgone(struct m *mp);     // mp has ended, and its thread: both may be used again
 RT0_NORETURN void runtime_exitprocess(int code);
 RT0_NORETURN void runtime_dieFromSignal(uint32_t sig);
 uint64_t runtime_gettid(void);
@@ -97,7 +101,6 @@ bool runtime_sigisignored(int32_t sig);
 uint64_t runtime_sigunblock(uint64_t set); // this thread, those of set that new threads block; them
 void runtime_minit(void);    // this thread: signal stack, mask
 void runtime_unminit(void);
-void runtime_mpreinit(struct m *mp); // a new m, before it is in the books: gsignal with its stack, and g0 unless it has one
 void runtime_initsigmask(bool hasit); // this thread gets the mask of sigsave; hasit: it has, at boot
 void runtime_sigsave(void);  // the mask at start, for threads we make
 void runtime_sigenter(struct m *mp, bool first); // thread_linux.c: a foreign thread comes in
@@ -133,7 +136,8 @@ int runtime_killprocess(int32_t pidfd, int32_t pid, bool group, int sig);
 // ---- what a libc provides when there is one; the core asks for it by weak reference ----
 // (libc/hosted.c). All are NULL or absent in a pure program.
 struct hostedops {
-	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // 0 or -errno; sets mp->thread
+	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // on mp->thread; 0 or -errno
+	size_t (*stackuse)(void); // bytes of a thread's stack that the libc takes; about
 	void *(*dlopen)(const char *path, const char **err);
 	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno
 	int32_t sigcancel; // the signal by which the libc cancels a thread

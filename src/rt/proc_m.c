@@ -60,8 +60,7 @@ runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 	struct m *mp = NULL;
 	runtime_lock(&sched.lock);
 	for (struct m **l = &sched.freem; *l != NULL; l = &(*l)->schedlink) {
-		// Acquire: the thread has touched the m, and its stack, for the last time.
-		if (atomic_loadacq(&(*l)->freewait) != 0 || atomic_loadacq(&(*l)->cleartid) != 0)
+		if (!runtime_threadgone(*l))
 			continue;
 		mp = *l;
 		*l = mp->schedlink;
@@ -69,7 +68,6 @@ runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 	}
 	runtime_unlock(&sched.lock);
 	if (mp != NULL) {
-		runtime_osfreem(mp);
 		struct g *g0 = mp->g0, *gsignal = mp->gsignal;
 		runtime_memclr(mp, offsetof(struct m, home));
 		runtime_homeopen(mp);
@@ -77,8 +75,7 @@ runtime_allocm(struct p *pp, void (*fn)(void), int64_t id)
 		mp->g0 = g0;
 		mp->gsignal = gsignal;
 	} else {
-		mp = runtime_persistentalloc(sizeof *mp, 64, &memstats.other_sys);
-		runtime_mpreinit(mp);
+		mp = runtime_mnew();
 	}
 	mp->g0->m = mp;
 	mp->g0->issystem = true;
@@ -187,7 +184,7 @@ runtime_mstart(void)
 	setg(NULL);
 	if (runtime_hosted == NULL)
 		runtime_exitthread(mp);
-	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in allocm
+	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in threadgone
 }
 
 static void

@@ -72,7 +72,7 @@ manyreport(void)
 #if !defined __SANITIZE_ADDRESS__
 	// A kernel stack is 16 KiB, some 7 KiB of slab come with a thread; 40 in all. The kernel's
 	// two numbers are of the whole machine, so only ours are checked.
-	if (!TSAN && rss + pte > 20)
+	if (!TSAN && rss + pte > 18)
 		BAD("many: %.1f KiB each", rss + pte);
 #endif
 }

@@ -365,16 +365,18 @@ tlssize(void)
 	return alignup(tlsimage.memsz, tlsimage.align) + sizeof(struct tcb);
 }
 
-// tlsmake lays out a block that ends at top, and returns the thread pointer.
+// tlsmake lays out a block that ends at top, where another thread's may have been, and returns the thread pointer.
 static struct tcb *
 tlsmake(uintptr_t top)
 {
 	struct tcb *t = (struct tcb *)((top - sizeof(struct tcb)) & ~(tlsimage.align - 1));
+	runtime_memclr(t, sizeof *t);
 	t->self = t;
 	__builtin_memcpy(&t->words[4], runtime_startupRand, 8); // 0x28
 	t->words[4] &= ~0xfful;
 	char *block = (char *)t - alignup(tlsimage.memsz, tlsimage.align);
 	runtime_memmove(block, tlsimage.data, tlsimage.filesz);
+	runtime_memclr(block + tlsimage.filesz, tlsimage.memsz - tlsimage.filesz);
 	return t;
 }
 
@@ -417,12 +419,11 @@ runtime_settls0(void)
 		runtime_abort();
 }
 
-enum { PURESTACK = 64 << 10 };
-
-static size_t
-purestacksize(void)
+// tlssize is what newosproc takes of a pure program's thread's stack.
+size_t
+runtime_tlssize(void)
 {
-	return alignup(PURESTACK + tlssize() + tlsimage.align, PAGESIZE);
+	return tlssize() + tlsimage.align;
 }
 
 void HIDDEN runtime_mstartpure(struct m *mp);
@@ -441,9 +442,11 @@ static void *
 mstarthosted(void *arg)
 {
 	struct m *mp = arg;
-	// The libc made this stack; the scheduler takes a window of it.
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-	mp->g0->stack = (struct stack){sp - STACKSYSTEM_WINDOW + 104, sp};
+	// What the libc has left of the stack; or of its own, if ours was too small for it.
+	uintptr_t sp = (uintptr_t)__builtin_frame_address(0), lo = sp - STACKSYSTEM_WINDOW + 104;
+	if (sp > mp->thread.lo && sp < mp->thread.hi && lo < mp->thread.lo)
+		lo = mp->thread.lo;
+	mp->g0->stack = (struct stack){lo, sp};
 	mp->g0->stackguard0 = mp->g0->stackguard1 = mp->g0->stack.lo;
 	runtime_mstartpure(mp);
 	return NULL;
@@ -469,23 +472,14 @@ runtime_newosproc(struct m *mp)
 	} else if (runtime_hosted != NULL) {
 		r = runtime_hosted->thread_start(mp, mstarthosted, mp);
 	} else {
-		size_t size = purestacksize();
-		char *stk = runtime_sysAlloc(size, &memstats.stacks_sys);
-		if (stk == NULL) {
-			r = -ENOMEM;
-		} else {
-			struct tcb *tp = tlsmake((uintptr_t)stk + size);
-			uintptr_t hi = ((uintptr_t)tp - alignup(tlsimage.memsz, tlsimage.align)) & ~63ul;
-			mp->g0->stack = (struct stack){(uintptr_t)stk, hi};
-			mp->g0->stackguard0 = mp->g0->stackguard1 = mp->g0->stack.lo + STACKGUARD;
-			mp->thread = (uintptr_t)stk;
-			mp->cleartid = 1;
-			// VM FS FILES SIGHAND THREAD SYSVSEM SETTLS CHILD_CLEARTID CHILD_SETTID-less
-			r = runtime_clone(0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x80000 | 0x200000,
-			    (void *)hi, mp, tp, &mp->cleartid);
-			if (r < 0)
-				runtime_sysFree(stk, size, &memstats.stacks_sys);
-		}
+		struct tcb *tp = tlsmake(mp->thread.hi);
+		uintptr_t hi = ((uintptr_t)tp - alignup(tlsimage.memsz, tlsimage.align)) & ~63ul;
+		mp->g0->stack = (struct stack){mp->thread.lo, hi};
+		mp->g0->stackguard0 = mp->g0->stackguard1 = mp->g0->stack.lo + STACKGUARD;
+		mp->cleartid = 1;
+		// VM FS FILES SIGHAND THREAD SYSVSEM SETTLS CHILD_CLEARTID CHILD_SETTID-less
+		r = runtime_clone(0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000 | 0x80000 | 0x200000,
+		    (void *)hi, mp, tp, &mp->cleartid);
 	}
 	runtime_sigrestore(old);
 	if (r < 0)
@@ -495,20 +489,13 @@ runtime_newosproc(struct m *mp)
 void runtime_exitthreadpure(void);
 
 // exitthread ends a pure program's thread. Its stack is in use until the kernel has cleared
-// cleartid, which allocm waits for.
+// cleartid, which threadgone looks at.
 RT0_NORETURN void
 runtime_exitthread(struct m *mp)
 {
-	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in allocm
+	atomic_storerel(&mp->freewait, 0); // pairs with the acquire in threadgone
 	runtime_exitthreadpure();
 	__builtin_unreachable();
-}
-
-void
-runtime_osfreem(struct m *mp)
-{
-	if (runtime_hosted == NULL && mp->thread != 0)
-		runtime_sysFree((void *)mp->thread, purestacksize(), &memstats.stacks_sys);
 }
 
 RT0_NORETURN void

@@ -30,7 +30,6 @@
 #include "linux.h"
 
 enum {
-	SIGSTACK = 64 << 10,
 	BOOTSIGS = 16,        // signals below are those taken at boot
 	RELAY_START_MS = 200, // GOTRACEBACK=crash: how long a thread may take to begin its report
 	RELAY_MS = 5000,      // and all of them together to end theirs
@@ -595,31 +594,4 @@ runtime_unminit(void)
 		return;
 	st = (struct sigaltstack){0, SS_DISABLE, 0};
 	sys2(SYS_sigaltstack, &st, NULL);
-}
-
-// mpreinit makes the signal stack of a new m, with its two gs at the top: a signal's frame, and what the handler needs
-// to stop a goroutine, leave room for them on the page. m0 has all that statically: boot makes no call for it.
-// MAP_STACK, as the libc's stacks have it, lets the kernel join the mapping with the one of the thread before.
-void
-runtime_mpreinit(struct m *mp)
-{
-	static struct g gsignal0 BOOTDATA;
-	static char stack0[SIGSTACK] __attribute__((aligned(4096)));
-	struct g *gs = &gsignal0;
-	uintptr_t lo = (uintptr_t)stack0, hi = lo + SIGSTACK;
-	if (mp != &runtime_m0) {
-		long p = sys6(SYS_mmap, 0, SIGSTACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_STACK, -1, 0);
-		if (p < 0 && p > -4096)
-			runtime_throw("out of memory (signal stack)");
-		sanfresh((void *)p, SIGSTACK);
-		atomic_xadd(&memstats.stacks_sys, SIGSTACK);
-		lo = (uintptr_t)p;
-		hi = (lo + SIGSTACK - 2 * sizeof *gs) & ~63ul;
-		gs = (struct g *)hi;
-		mp->g0 = gs + 1;
-	}
-	gs->stack = (struct stack){lo, hi};
-	gs->m = mp;
-	gs->issystem = true;
-	mp->gsignal = gs;
 }

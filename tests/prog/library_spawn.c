@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Children of goroutines in library mode have the mask that rt0_start's caller had then, not that of the runtime's threads.
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +52,9 @@ main(void)
 	pthread_sigmask(SIG_BLOCK, &s, NULL);
 	rt0_run(wait, NULL);
 	spawn("thread");
-	printf("stop: %d\n", rt0_stop());
+	int err;
+	while ((err = rt0_stop()) == -EBUSY) // the goroutine has closed the channel, and is about to end
+		sched_yield();
+	printf("stop: %d\n", err);
 	return 0;
 }

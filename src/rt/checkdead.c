@@ -8,7 +8,8 @@
 //   1. no m runs: ms - idle (nmidle) - asleep with a goroutine of their own (nmidlelocked: locked
 //      to it, or bound after a system call or a preemption) - the runtime's own (nmsys) is 0. An m
 //      in a system call runs. Of the extra ms only those count whose thread is in a call
-//      (nextrain): a foreign thread that waits inside rt0 is like any locked m, and wakes nobody;
+//      (nextrain): a foreign thread that waits inside rt0 is like any locked m, and wakes nobody.
+//      sysmon runs while it polls the network (incidlelocked);
 //   2. no timer is set, nothing is in the poller, nobody wants signals (timersarmed, npollwait,
 //      sigwaiting). The m that sleeps in netpoll because of the first two counts as one that runs;
 //      when they are gone and it is the only one, it is woken, and goes to sleep as an idle one.

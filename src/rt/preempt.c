@@ -58,7 +58,8 @@ runtime_slice(void)
 static bool
 asyncon(void)
 {
-	return atomic_loadrlx(&sched.asyncready) && debug.asyncpreemptoff == 0;
+	// Acquire: what preemptinit has stored before is there, in a handler, too, which has not synchronised with anybody.
+	return atomic_loadacq(&sched.asyncready) && debug.asyncpreemptoff == 0;
 }
 
 // recordblocked notes for the handler in which system call the thread sleeps, if it does. Whoever has set
@@ -349,7 +350,7 @@ doSigPreempt(struct siginfo *info, struct ucontext *ctx, struct g *gp)
 	struct blockedcall seen = {0};
 	// A child between vfork and exec shares our memory, this thread's control block too. What tgkill sends
 	// to this thread does not reach it; anything else is asked for by a system call.
-	if (mp == NULL || ((info->code != SI_TKILL || (int32_t)info->addr != sched.pid) && mp->procid != runtime_gettid()))
+	if (mp == NULL || ((info->code != SI_TKILL || (int32_t)info->addr != atomic_loadrlx(&sched.pid)) && mp->procid != runtime_gettid()))
 		return;
 	bool ours = false;
 	// Acquire: pairs with preemptM. 1: its record is being written, and its signal comes later.
@@ -475,7 +476,7 @@ runtime_preemptinit(void)
 		nopreempt.lo = (uintptr_t)__start_rt0_nopreempt;
 		nopreempt.hi = (uintptr_t)__stop_rt0_nopreempt;
 	}
-	sched.pid = (int32_t)sys0(SYS_getpid);
+	atomic_storerlx(&sched.pid, (int32_t)sys0(SYS_getpid)); // a handler reads it before anything else
 	atomic_storerel(&sched.asyncready, 1);
 }
 

@@ -176,15 +176,16 @@ pollforothers(int64_t now, int64_t *next)
 		return false;
 	bool did = false;
 	if (atomic_loadrlx(&sched.npollwait) > 0 && last + 10 * MS <= now && atomic_cas(&sched.lastpoll, last, now)) {
+		// This thread, which no count knows, is one that runs: those whom netpoll finds wait no more as far as npollwait
+		// tells, and the m that goes to rest now, or the ones that are started, must not find them all asleep (checkdead).
+		runtime_incidlelocked(-1);
 		struct gqueue q = {NULL, NULL};
 		int32_t n = runtime_netpoll(0, &q);
-		if (n > 0) {
-			// The ms that are started must not find that nobody else runs (checkdead).
-			runtime_incidlelocked(-1);
-			runtime_injectglist(&q, n);
-			runtime_incidlelocked(1);
-			did = true;
-		}
+		if (perturb(2))
+			runtime_usleep(4000);
+		runtime_injectglist(&q, n);
+		runtime_incidlelocked(1);
+		did = n > 0;
 	}
 	if (atomic_loadrlx(&sched.npidle) > 0) {
 		int64_t timer = runtime_timersnext();

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "../../src/runtime.h"
+#include "../../include/rt0/net.h"
 #include "apiutil.h"
 
 static rt0_chan *c;
@@ -201,4 +203,35 @@ TEST_T(deadlock_never_false_3_procs, 20000)
 TEST_T(deadlock_never_false_8_procs, 20000)
 {
 	stress(8, 0xd6e8feb86659fd93);
+}
+
+static void
+reads_and_replies(void *fd)
+{
+	char b;
+	CHECK_EQ(rt0_fd_read(fd, &b, 1), 1);
+	reply(NULL);
+}
+
+// sysmon takes the only goroutine that anybody could ready out of the poller, and before it has readied it, the only one
+// that runs goes to sleep. (A debug build makes that moment longer.)
+TEST_T(deadlock_never_false_while_sysmon_polls, 20000)
+{
+	uint64_t v, seed = 0x9e3779b97f4a7c15;
+	rt0_fd *fd[2];
+	debug.seed = 1;
+	rt0_gomaxprocs(1);
+	c = rt0_chan_make(sizeof v, 0);
+	CHECK_EQ(rt0_socketpair(0, fd), 0);
+	for (int i = 0; i < (RT0_DEBUG ? 60 : 20); i++) {
+		rt0_go(reads_and_replies, fd[0]);
+		rt0_gosched(); // it waits
+		CHECK_EQ(write(rt0_fd_sysfd(fd[1]), "x", 1), 1);
+		int64_t until = rt0_nanotime() + 10000000 + (int64_t)(next(&seed) % 12000000);
+		while (rt0_nanotime() < until)
+			continue;
+		CHECK(rt0_chan_recv(c, &v));
+	}
+	rt0_fd_close(fd[0]);
+	rt0_fd_close(fd[1]);
 }

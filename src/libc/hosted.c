@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,7 +24,12 @@ enum {
 	// Of a stack of ours, beside the TLS of what is loaded: struct pthread, room for the TLS of what will be (1.7 KiB;
 	// more is for the user to ask for, by GLIBC_TUNABLES), frames. All that is 4.6 KiB as a rule.
 	THREADUSE = 8 << 10,
+	MAXSTACK = 1 << 30, // there is no use in a larger one
 };
+
+// Atomic: 1 when a thread has started on a stack of ours; -1 when the libc has more static TLS than we know of, and makes
+// the stacks. Either is so for ever.
+static int32_t slotsfit;
 
 // The key's destructor sees threads end. A thread of the runtime that ends in pthread_exit takes its
 // processor and its goroutine with it, and the program would hang or lose a CPU without a word: when
@@ -88,31 +94,48 @@ stackuse(void)
 	return sum;
 }
 
+// startthread starts a thread on the stack below hi; hi 0: on one of the libc's.
 static int
-startthread(struct m *mp, void *arg, bool onours)
+startthread(void *arg, uintptr_t hi, size_t size)
 {
 	pthread_attr_t attr;
 	pthread_t th;
-	size_t size = mp->thread.hi - mp->thread.lo;
 	int err = pthread_attr_init(&attr);
 	if (err != 0)
 		return err;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = onours ? pthread_attr_setstack(&attr, (void *)mp->thread.lo, size) : pthread_attr_setstacksize(&attr, size + G0STACK);
+	err = hi != 0 ? pthread_attr_setstack(&attr, (void *)(hi - size), size) : pthread_attr_setstacksize(&attr, size);
 	if (err == 0)
 		err = pthread_create(&th, &attr, threadmain, arg);
 	pthread_attr_destroy(&attr);
 	return err;
 }
 
+// told is how much of our stack the libc hears of. It refuses one that its TLS would not leave 2 KiB of, and is content
+// with what is no good to us: as long as nobody knows, the part that is there for its TLS is all it hears of.
+static size_t
+told(size_t size)
+{
+	if (atomic_loadrlx(&slotsfit) > 0 || RT0_ASAN || RT0_TSAN) // a sanitizer asks the libc where the stack is
+		return size;
+	size_t least = PTHREAD_STACK_MIN, its = size - STACKSYSTEM_WINDOW;
+	return its > least ? its : least < size ? least : size;
+}
+
 static int
 thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 {
 	int saved = errno; // of the goroutine's code, whose thread this may be
+	size_t size = mp->thread.hi - mp->thread.lo;
+	int err = EINVAL;
 	mp->startfn = fn;
-	int err = startthread(mp, arg, true);
-	if (err == EINVAL) // more static TLS than we know of
-		err = startthread(mp, arg, false);
+	if (atomic_loadrlx(&slotsfit) >= 0) {
+		err = startthread(arg, mp->thread.hi, told(size));
+		if (err == 0 || err == EINVAL)
+			atomic_storerlx(&slotsfit, err == 0 ? 1 : -1);
+	}
+	for (size += G0STACK; err == EINVAL && size < MAXSTACK; size *= 4)
+		err = startthread(arg, 0, size);
 	errno = saved;
 	return -err;
 }

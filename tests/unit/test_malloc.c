@@ -520,6 +520,12 @@ TEST(sysalloc_where_a_stack_was_is_whole)
 	CHECK(met);
 	for (int i = 0; i < 4; i++)
 		runtime_sysFree(p[i], N, NULL);
+	p[0] = runtime_sysReserve(NULL, N);
+	CHECK(p[0] != NULL);
+	__asan_poison_memory_region(p[0], N); // as of a stack that was there before
+	CHECK(runtime_sysMap(p[0], N, NULL));
+	CHECK(filled((unsigned char *)p[0], N, 0));
+	runtime_sysFree(p[0], N, NULL);
 #else
 	SKIP("for AddressSanitizer");
 #endif

@@ -61,6 +61,7 @@ runtime_sysMap(void *p, size_t n, uint64_t *stat)
 	// mprotect, not a new mapping: half the time, and the kernel joins it with its neighbour.
 	if (runtime_sys(SYS_mprotect, (long)p, (long)n, PROT_RW, 0, 0, 0) != 0)
 		return false;
+	sanfresh(p, n);
 	account(stat, n);
 	return true;
 }

@@ -24,11 +24,12 @@ bool runtime_failsys(long nr); // counts a use of nr that is made elsewhere; tru
 #if RT0_ASAN
 void __asan_poison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
 void __asan_unpoison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
+void sanfresh(void *p, size_t n);
 #else
 #define __asan_poison_memory_region(p, n) ((void)0)
 #define __asan_unpoison_memory_region(p, n) ((void)0)
+#define sanfresh(p, n) ((void)0)
 #endif
-#define sanfresh(p, n) __asan_unpoison_memory_region(p, n)
 
 // ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
 // States of a range: reserved (address space only) -> prepared (sysMap) -> ready.

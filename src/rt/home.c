@@ -284,17 +284,20 @@ runtime_homecheck(int64_t now, int64_t *next)
 		struct gqueue q;
 		if (!lookhome(mp, now))
 			continue;
-		int32_t n = emptyhome(mp, &q, false);
-		if (n == 0)
-			continue;
-		did = true;
-		// The ms that are started must not find that nobody else runs (checkdead).
+		// This thread, which no count knows, is one that runs: from emptyhome on nhomes does not tell of those any more,
+		// and the m that goes to rest now, or the ones that are started, must not find them (checkdead).
 		runtime_incidlelocked(-1);
-		runtime_lock(&sched.lock);
-		runtime_globrunqputbatch(&q, n);
-		runtime_unlock(&sched.lock);
-		for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
-			runtime_startm(NULL, false);
+		int32_t n = emptyhome(mp, &q, false);
+		if (n > 0) {
+			did = true;
+			if (perturb(2))
+				runtime_usleep(4000);
+			runtime_lock(&sched.lock);
+			runtime_globrunqputbatch(&q, n);
+			runtime_unlock(&sched.lock);
+			for (; n > 0 && atomic_loadrlx(&sched.npidle) != 0; n--)
+				runtime_startm(NULL, false);
+		}
 		runtime_incidlelocked(1);
 	}
 	return did;

@@ -235,3 +235,46 @@ TEST_T(deadlock_never_false_while_sysmon_polls, 20000)
 	rt0_fd_close(fd[0]);
 	rt0_fd_close(fd[1]);
 }
+
+static struct m *home;
+
+static void
+holds_home(void *arg)
+{
+	rt0_lock_os_thread();
+	atomic_storerel(&home, getg()->m);
+	rt0_chan_recv(arg, NULL);
+}
+
+static void
+replies_from_home(void *arg)
+{
+	(void)arg;
+	getg()->homelost = false; // as posixcall has it
+	runtime_gohome(home);     // which is bound to another, and waits
+	reply(NULL);
+}
+
+// sysmon gives up on a home, and before it has put what was there on another queue, the only one that runs goes to sleep.
+TEST_T(deadlock_never_false_while_sysmon_gives_up_a_home, 20000)
+{
+	uint64_t v, seed = 0x9e3779b97f4a7c15;
+	debug.seed = 1;
+	rt0_gomaxprocs(1);
+	c = rt0_chan_make(sizeof v, 0);
+	rt0_chan *never = rt0_chan_make(sizeof v, 0);
+	do {
+		home = NULL;
+		rt0_go(holds_home, never);
+		while (atomic_loadacq(&home) == NULL)
+			rt0_gosched();
+	} while (home == getg()->m);
+	for (int i = 0; i < (RT0_DEBUG ? 60 : 20); i++) {
+		rt0_go(replies_from_home, NULL);
+		rt0_gosched(); // it is there
+		int64_t until = rt0_nanotime() + 8000000 + (int64_t)(next(&seed) % 20000000);
+		while (rt0_nanotime() < until)
+			continue;
+		CHECK(rt0_chan_recv(c, &v));
+	}
+}

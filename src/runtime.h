@@ -227,7 +227,6 @@ struct m *runtime_mget(void);
 bool runtime_sparem(void);
 void runtime_needtemplate(void);
 void runtime_takebackps(void);
-void runtime_runbound(struct p *pp, struct g *gp);
 void runtime_startlockedm(struct g *gp);
 void runtime_gcstopm(void);
 RT0_NORETURN void runtime_mexit(void);

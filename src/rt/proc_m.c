@@ -366,6 +366,17 @@ runtime_handhome(void)
 	return true;
 }
 
+// runbound gives pp to the thread that gp is bound to, which the caller has counted as one that runs. gp is off all queues.
+static void
+runbound(struct p *pp, struct g *gp)
+{
+	struct m *mp = gp->lockedm;
+	if (mp->nextp != NULL)
+		runtime_throw("startlockedm: m has p");
+	mp->nextp = pp;
+	runtime_notewakeup(&mp->park);
+}
+
 // startm makes some m, a new one if all are busy, run pp (NULL: an idle one, if there is one).
 // spinning: the caller has counted it in nmspinning. May be called without a p.
 void
@@ -386,10 +397,11 @@ runtime_startm(struct p *pp, bool spinning)
 	if (pp != NULL && sched.nbound > 0 && (sched.midle == NULL || runtime_runqempty(pp))) {
 		// Its thread is there, and needs no other to look for it.
 		struct g *gp = runtime_boundget();
+		sched.nmidlelocked--; // here: the caller may be sysmon, which no count knows
 		if (spinning && atomic_xadd(&sched.nmspinning, -1) < 0)
 			runtime_throw("startm: negative nmspinning");
 		runtime_unlock(&sched.lock);
-		runtime_runbound(pp, gp);
+		runbound(pp, gp);
 		// It does not look for work, as the one that was asked for would have done: the next p
 		// does, as in resetspinning, or goes to the next that is bound.
 		if (spinning)
@@ -556,20 +568,9 @@ runtime_startlockedm(struct g *gp)
 {
 	if (gp->lockedm == getg()->m)
 		runtime_throw("startlockedm: locked to me");
-	runtime_runbound(runtime_releasep(), gp);
-	runtime_stopm();
-}
-
-// runbound gives pp to the thread that gp is bound to. gp is off all queues.
-void
-runtime_runbound(struct p *pp, struct g *gp)
-{
-	struct m *mp = gp->lockedm;
-	if (mp->nextp != NULL)
-		runtime_throw("startlockedm: m has p");
 	runtime_incidlelocked(-1);
-	mp->nextp = pp;
-	runtime_notewakeup(&mp->park);
+	runbound(runtime_releasep(), gp);
+	runtime_stopm();
 }
 
 // ---- spare ms, for the handler of the preemption signal ----
@@ -637,6 +638,9 @@ void
 runtime_takebackps(void)
 {
 	struct p *pp = NULL;
+	// sysmon is one that runs as long as it holds the p: the new thread, which finds none, goes to rest at once, and must
+	// not find those asleep that the p is for (checkdead).
+	runtime_incidlelocked(-1);
 	runtime_lock(&sched.newmlock);
 	struct m *mp = atomic_loadacq(&sched.newmcur);
 	if (mp != NULL)
@@ -646,6 +650,7 @@ runtime_takebackps(void)
 	runtime_unlock(&sched.newmlock);
 	if (pp != NULL)
 		runtime_handoffp(pp); // to who is bound, above all: startm
+	runtime_incidlelocked(1);
 }
 
 void

@@ -20,7 +20,7 @@
 #include "alone.h"
 
 enum {
-	G0STACK = 256 << 10, // bytes: what the libc maps where it does so; it takes its static TLS from it
+	G0STACK = 256 << 10, // bytes: of a stack that the libc maps, beside its static TLS
 	// Of a stack of ours, beside the TLS of what is loaded: struct pthread, room for the TLS of what will be (1.7 KiB;
 	// more is for the user to ask for, by GLIBC_TUNABLES), frames. All that is 4.6 KiB as a rule.
 	THREADUSE = 8 << 10,
@@ -94,21 +94,45 @@ stackuse(void)
 	return sum;
 }
 
-// startthread starts a thread on the stack below hi; hi 0: on one of the libc's.
+// startthread starts a thread on the stack below hi; hi 0: on one of the libc's. th NULL: nobody will join it.
 static int
-startthread(void *arg, uintptr_t hi, size_t size)
+startthread(pthread_t *th, void *(*fn)(void *), void *arg, uintptr_t hi, size_t size)
 {
 	pthread_attr_t attr;
-	pthread_t th;
+	pthread_t detached;
 	int err = pthread_attr_init(&attr);
 	if (err != 0)
 		return err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setdetachstate(&attr, th != NULL ? PTHREAD_CREATE_JOINABLE : PTHREAD_CREATE_DETACHED);
 	err = hi != 0 ? pthread_attr_setstack(&attr, (void *)(hi - size), size) : pthread_attr_setstacksize(&attr, size);
 	if (err == 0)
-		err = pthread_create(&th, &attr, threadmain, arg);
+		err = pthread_create(th != NULL ? th : &detached, &attr, fn, arg);
 	pthread_attr_destroy(&attr);
 	return err;
+}
+
+static void *
+nothing(void *arg)
+{
+	return arg;
+}
+
+// startlarge starts a thread on a stack of the libc's of which its TLS, however large, leaves G0STACK. A size that the libc
+// agrees to may leave next to nothing: what is found with threads that do nothing is the size for the TLS alone.
+static int
+startlarge(pthread_t *th, void *(*fn)(void *), void *arg)
+{
+	static size_t found; // atomic; bytes; 0: not known yet
+	if (atomic_loadrlx(&found) == 0) {
+		size_t n = G0STACK;
+		int err;
+		while ((err = startthread(NULL, nothing, NULL, 0, n)) == EINVAL && n < MAXSTACK)
+			n *= 4;
+		if (err != 0)
+			return err;
+		atomic_storerlx(&found, n + G0STACK);
+	}
+	return startthread(th, fn, arg, 0, atomic_loadrlx(&found));
 }
 
 // told is how much of our stack the libc hears of. It refuses one that its TLS would not leave 2 KiB of, and is content
@@ -130,12 +154,12 @@ thread_start(struct m *mp, void *(*fn)(void *), void *arg)
 	int err = EINVAL;
 	mp->startfn = fn;
 	if (atomic_loadrlx(&slotsfit) >= 0) {
-		err = startthread(arg, mp->thread.hi, told(size));
+		err = startthread(NULL, threadmain, arg, mp->thread.hi, told(size));
 		if (err == 0 || err == EINVAL)
 			atomic_storerlx(&slotsfit, err == 0 ? 1 : -1);
 	}
-	for (size += G0STACK; err == EINVAL && size < MAXSTACK; size *= 4)
-		err = startthread(arg, 0, size);
+	if (err == EINVAL)
+		err = startlarge(NULL, threadmain, arg);
 	errno = saved;
 	return -err;
 }
@@ -290,11 +314,9 @@ rt0_start(int argc, char **argv)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &hostmask);
 	memcpy(&runtime_hostmask, &hostmask, sizeof runtime_hostmask); // as the kernel has it, in both libcs
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, G0STACK);
-	int err = pthread_create(&lib.m0, &attr, bootthread, NULL);
-	pthread_attr_destroy(&attr);
+	int err = startthread(&lib.m0, bootthread, NULL, 0, stackuse() + G0STACK);
+	if (err == EINVAL)
+		err = startlarge(&lib.m0, bootthread, NULL);
 	pthread_sigmask(SIG_SETMASK, &hostmask, NULL);
 	if (err != 0) {
 		runtime_notalone();

@@ -361,7 +361,6 @@ struct schedt {
 	int64_t polluntil;  // ns, until when; 0: not known or for ever
 	struct m *poller;   // the m that sleeps there
 	int32_t nhomes;     // atomic: ms with goroutines in their home queue
-	int32_t sigwaiting; // goroutines and channels that want signals
 	uint32_t deadlook;  // nobody runs but a foreign thread might: look again in a while
 	// newmhandoff.lock:
 	struct mutex newmlock;
@@ -396,7 +395,7 @@ struct schedt {
 	uintptr_t fpmodes;  // MXCSR and x87 control word of new goroutines, as in their frame
 	uint32_t grown;     // atomic: runtime_grow has run
 	int32_t wantprocs;  // GOMAXPROCS of the environment; 0: what the machine allows
-	int32_t pid;         // constant once asyncready; not that of a child of fork
+	int32_t pid;         // atomic; constant once asyncready; not that of a child of fork
 	uint32_t asyncready; // atomic: the handler of the preemption signal is there
 	uint32_t viatemplate; // atomic: goroutines may be stopped with locks of the libc: the template thread makes all ms
 	uint32_t sysmonstarted, stopping; // atomic; stopping: rt0_stop, threads are to end

@@ -24,11 +24,11 @@ bool runtime_failsys(long nr); // counts a use of nr that is made elsewhere; tru
 #if RT0_ASAN
 void __asan_poison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
 void __asan_unpoison_memory_region(const volatile void *p, size_t n) __attribute__((visibility("default")));
-void sanfresh(void *p, size_t n);
+void runtime_sanfresh(void *p, size_t n);
 #else
 #define __asan_poison_memory_region(p, n) ((void)0)
 #define __asan_unpoison_memory_region(p, n) ((void)0)
-#define sanfresh(p, n) ((void)0)
+#define runtime_sanfresh(p, n) ((void)0)
 #endif
 
 // ---- memory (mem_linux.c). stat: the memstats field the bytes are added to, or NULL. ----
@@ -49,6 +49,11 @@ void runtime_sysUnusedBatch(struct iovec_any *v, int n);
 extern size_t runtime_physPageSize;
 size_t runtime_hugepagesize(void); // of transparent huge pages, bytes; 0: none. Reads a file, once
 
+// ---- where ms live (mslot_linux.c) ----
+struct m *runtime_mnew(void); // with gsignal and g0, and the stacks for them. Throws when there is no memory
+void runtime_mpreinit(struct m *mp);   // gsignal of m0
+bool runtime_threadgone(struct m *mp); // mp has ended, and its thread: both may be used again
+
 // ---- threads and time (os_linux.c) ----
 void runtime_sysargs(int32_t argc, char **argv); // envp and auxv behind argv, with both fallbacks
 void runtime_osinit(void);                       // sched.ncpu, the clock's place
@@ -57,10 +62,6 @@ int32_t runtime_oscpulimit(int32_t ncpu); // ncpu, or less if the cgroup allows 
 void runtime_newosproc(struct m *mp);
 RT0_NORETURN void runtime_exitthread(struct m *mp);
 size_t runtime_tlssize(void);           // pure: what newosproc takes of each thread's stack
-// ---- where ms live (mslot_linux.c) ----
-struct m *runtime_mnew(void); // with gsignal and g0, and the stacks for them. Throws when there is no memory
-void runtime_mpreinit(struct m *mp);       // gsignal of m0
-bool runtime_threadgone(struct m *mp);     // mp has ended, and its thread: both may be used again
 RT0_NORETURN void runtime_exitprocess(int code);
 RT0_NORETURN void runtime_dieFromSignal(uint32_t sig);
 uint64_t runtime_gettid(void);
@@ -137,7 +138,7 @@ int runtime_killprocess(int32_t pidfd, int32_t pid, bool group, int sig);
 // ---- what a libc provides when there is one; the core asks for it by weak reference ----
 // (libc/hosted.c). All are NULL or absent in a pure program.
 struct hostedops {
-	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // on mp->thread; 0 or -errno
+	int (*thread_start)(struct m *mp, void *(*fn)(void *), void *arg); // on mp->thread, if the libc agrees; 0 or -errno
 	size_t (*stackuse)(void); // bytes of a thread's stack that the libc takes; about
 	void *(*dlopen)(const char *path, const char **err);
 	int (*thread_bind)(struct m *mp); // foreignexit(mp) when this thread ends; 0 or -errno

@@ -9,10 +9,10 @@
 //      to it, or bound after a system call or a preemption) - the runtime's own (nmsys) is 0. An m
 //      in a system call runs. Of the extra ms only those count whose thread is in a call
 //      (nextrain): a foreign thread that waits inside rt0 is like any locked m, and wakes nobody.
-//      sysmon runs while it polls the network (incidlelocked);
-//   2. no timer is set, nothing is in the poller, nobody wants signals (timersarmed, npollwait,
-//      sigwaiting). The m that sleeps in netpoll because of the first two counts as one that runs;
-//      when they are gone and it is the only one, it is woken, and goes to sleep as an idle one.
+//      sysmon runs while it polls the network or has something in its hands (incidlelocked);
+//   2. no timer is set, and nothing is in the poller (timersarmed, npollwait); who wants signals has an m that
+//      waits for them, and runs (sigqueue.c). The m that sleeps in netpoll because of the first two counts as one
+//      that runs; when they are gone and it is the only one, it is woken, and goes to sleep as an idle one.
 //      Nor is a goroutine runnable, for which sysmon may have to find another thread (nhomes, home.c);
 //   3. and there is no foreign thread outside of rt0: the kernel counts as many threads as we know.
 //      In pure programs there are no others. Where the kernel does not say (no /proc), nothing is
@@ -107,7 +107,7 @@ runtime_checkdead(void)
 		runtime_unlock(&sched.lock);
 		runtime_throw("checkdead: inconsistent counts");
 	}
-	if (awaited || atomic_load(&sched.sigwaiting) > 0 || atomic_load(&sched.nhomes) > 0)
+	if (awaited || atomic_load(&sched.nhomes) > 0)
 		return;
 	if (foreignoutside(nin) || atomic_load(&sched.nextrain) != nin) {
 		// sysmon may sleep without a limit, because an m was still running when it looked.

@@ -116,7 +116,7 @@ newarena(void)
 		if (p < 0 && p > -4096)
 			continue;
 		runtime_sysNoHugePage((void *)p, n * slotstride());
-		sanfresh((void *)p, n * slotstride());
+		runtime_sanfresh((void *)p, n * slotstride());
 		atomic_xadd(&memstats.stacks_sys, n * slotstride());
 		stackpool.arena[stackpool.narena] = (struct arena){(uintptr_t)p, (uint32_t)n, 0};
 		// Release: foreachg sees the entry.
@@ -184,7 +184,7 @@ mapmain(size_t size)
 	long p = sys6(SYS_mmap, 0, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE | MAP_GROWSDOWN, -1, 0);
 	if (p < 0 && p > -4096)
 		return 0;
-	sanfresh((void *)p, n);
+	runtime_sanfresh((void *)p, n);
 	atomic_xadd(&memstats.stacks_sys, n);
 	return (uintptr_t)p;
 }
@@ -201,7 +201,7 @@ mapstack(size_t size)
 		sys2(SYS_munmap, p, n);
 		return 0;
 	}
-	sanfresh((void *)p, n);
+	runtime_sanfresh((void *)p, n);
 	atomic_xadd(&memstats.stacks_sys, n);
 	return (uintptr_t)p + GUARD;
 }

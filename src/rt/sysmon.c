@@ -149,18 +149,13 @@ retake(int64_t now, int64_t *next)
 				continue;
 			pd->syscalltick = t;
 			// The m counts as running until it is back: no false deadlock when its p idles.
-			runtime_lock(&sched.lock);
-			sched.nmidlelocked--;
-			runtime_unlock(&sched.lock);
+			runtime_incidlelocked(-1);
 			if (atomic_cas_acqrel(&pp->status, Psyscall, Pidle)) {
 				atomic_storerlx(&pp->syscalltick, pp->syscalltick + 1);
 				did = true;
 				runtime_handoffp(pp);
 			}
-			runtime_lock(&sched.lock);
-			sched.nmidlelocked++;
-			runtime_checkdead();
-			runtime_unlock(&sched.lock);
+			runtime_incidlelocked(1);
 		}
 	}
 	return did;

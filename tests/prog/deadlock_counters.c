@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// deadlock_counters.c: a timer that is set, a goroutine in the poller and one that wants a signal
-// each keep a deadlock from being reported, until they are gone.
+// deadlock_counters.c: a timer that is set and a goroutine in the poller each keep a deadlock from being
+// reported, until they are gone.
 
 #include <signal.h>
 #include <stdio.h>
@@ -10,16 +10,14 @@
 
 #include "../../src/runtime.h"
 
-static int32_t *counter;
-
-// Runs on the thread that sleeps, as the timer's or the poller's last goroutine would end.
+// Runs on the thread that sleeps, as the poller's last goroutine would end.
 static void
 gone(int sig)
 {
 	(void)sig;
 	(void)!write(1, "alive\n", 6);
 	runtime_lock(&sched.lock);
-	*counter = 0;
+	sched.npollwait = 0;
 	runtime_checkdead();
 	runtime_unlock(&sched.lock);
 }
@@ -40,12 +38,8 @@ main(int argc, char **argv)
 		rt0_after_func(50 * RT0_MILLISECOND, late, NULL);
 		rt0_chan_recv(rt0_chan_make(0, 0), NULL);
 	}
-	counter = &sched.sigwaiting;
-	if (strcmp(what, "poller") == 0) {
-		runtime_netpollinit();
-		counter = &sched.npollwait;
-	}
-	*counter = 1;
+	runtime_netpollinit();
+	sched.npollwait = 1;
 	struct sigaction sa = {.sa_handler = gone, .sa_flags = SA_ONSTACK};
 	sigaction(SIGALRM, &sa, NULL);
 	struct itimerval it = {.it_value = {0, 50000}};

@@ -66,7 +66,7 @@ child:
 	UNDEF
 
 // void runtime_exitthreadpure(void *stack, size_t size)	noreturn
-// Ends this thread only. Its stack is freed by who sees cleartid become 0.
+// Ends this thread only. Its stack may be used again when cleartid is 0 (threadgone).
 TEXT runtime·exitthreadpure(SB), NOSPLIT|NOFRAME, $0
 	XORL	DI, DI
 	MOVL	$SYS_exit, AX

@@ -43,7 +43,7 @@ void __asan_get_shadow_mapping(size_t *scale, size_t *offset) __attribute__((vis
 // sanfresh: whole pages of shadow are given back, and read as zeros, which is whole. The sanitizer's own way writes
 // them all, an eighth of what was mapped: a gigabyte reserved for stacks would cost 128 MiB.
 void
-sanfresh(void *p, size_t n)
+runtime_sanfresh(void *p, size_t n)
 {
 	size_t scale, offset, page = PAGESIZE;
 	__asan_get_shadow_mapping(&scale, &offset);
@@ -63,7 +63,7 @@ runtime_sysAlloc(size_t n, uint64_t *stat)
 	void *p = mmap(NULL, n, PROT_RW, MAP_ANON | MAP_PRIVATE);
 
 	if (p != NULL) {
-		sanfresh(p, n);
+		runtime_sanfresh(p, n);
 		account(stat, n);
 	}
 	return p;
@@ -81,7 +81,7 @@ runtime_sysMap(void *p, size_t n, uint64_t *stat)
 	// mprotect, not a new mapping: half the time, and the kernel joins it with its neighbour.
 	if (runtime_sys(SYS_mprotect, (long)p, (long)n, PROT_RW, 0, 0, 0) != 0)
 		return false;
-	sanfresh(p, n);
+	runtime_sanfresh(p, n);
 	account(stat, n);
 	return true;
 }

@@ -35,8 +35,8 @@ static struct {
 	size_t stride;       // bytes; constant once there is an arena
 } mslots = {.lock = {.rank = LOCKRANK_LEAF}};
 
-// newarena: half as many slots again and again until the kernel agrees. All arenas together are at most twice as large
-// as what is in use: they count where address space is limited, or memory that is not overcommitted.
+// newarena: half as many slots again and again until the kernel agrees. Beyond the first all arenas together are at most twice
+// as large as what is in use: they count where address space is limited, or memory that is not overcommitted.
 static bool
 newarena(void)
 {
@@ -52,7 +52,7 @@ newarena(void)
 		if (p < 0 && p > -4096)
 			continue;
 		runtime_sysNoHugePage((void *)p, size);
-		sanfresh((void *)p, size);
+		runtime_sanfresh((void *)p, size);
 		atomic_xadd(&memstats.stacks_sys, size);
 		mslots.made += n;
 		mslots.next = (uintptr_t)p;

@@ -359,10 +359,11 @@ struct tlsimage {
 };
 static struct tlsimage tlsimage BOOTDATA; // constant after settls0
 
-static size_t
-tlssize(void)
+// tlssize is what tlsmake takes below any top.
+size_t
+runtime_tlssize(void)
 {
-	return alignup(tlsimage.memsz, tlsimage.align) + sizeof(struct tcb);
+	return alignup(tlsimage.memsz, tlsimage.align) + sizeof(struct tcb) + tlsimage.align;
 }
 
 // tlsmake lays out a block that ends at top, where another thread's may have been, and returns the thread pointer.
@@ -408,7 +409,7 @@ runtime_settls0(void)
 		}
 	}
 	uintptr_t top = (uintptr_t)block + sizeof block;
-	size_t size = tlssize() + tlsimage.align;
+	size_t size = runtime_tlssize();
 	if (size > sizeof block) {
 		long p = runtime_syscall6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE, MAP_ANON | MAP_PRIVATE, -1, 0);
 		if (p < 0 && p > -4096)
@@ -417,13 +418,6 @@ runtime_settls0(void)
 	}
 	if (runtime_syscall6(SYS_arch_prctl, 0x1002 /* ARCH_SET_FS */, (long)tlsmake(top), 0, 0, 0, 0) != 0)
 		runtime_abort();
-}
-
-// tlssize is what newosproc takes of a pure program's thread's stack.
-size_t
-runtime_tlssize(void)
-{
-	return tlssize() + tlsimage.align;
 }
 
 void HIDDEN runtime_mstartpure(struct m *mp);

@@ -582,7 +582,7 @@ runtime_minit(void)
 		runtime_initsigmask(mp == &runtime_m0);
 }
 
-// unminit takes our signal stack away, before its memory is freed, or the thread is a foreign one
+// unminit takes our signal stack away, before the m is another thread's, or the thread is a foreign one
 // again. A stack that the thread has got itself meanwhile stays.
 void
 runtime_unminit(void)

@@ -110,8 +110,8 @@ newring(struct p *pp)
 	long sqes = sys6(SYS_mmap, 0, prm.sqentries * sizeof(struct sqe), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, IORING_OFF_SQES);
 	if (sqes < 0)
 		goto unmap;
-	sanfresh((void *)ring, size);
-	sanfresh((void *)sqes, prm.sqentries * sizeof(struct sqe));
+	runtime_sanfresh((void *)ring, size);
+	runtime_sanfresh((void *)sqes, prm.sqentries * sizeof(struct sqe));
 	u->fd = (int32_t)fd;
 	u->sqmask = prm.sqentries - 1;
 	u->sqhead = (uint32_t *)(ring + prm.sq.head);

@@ -28,7 +28,7 @@ enum {
 };
 
 // Atomic: 1 when a thread has started on a stack of ours; -1 when the libc has more static TLS than we know of, and makes
-// the stacks. Either is so for ever.
+// the stacks. Either is so for ever. Relaxed: who still reads 0 finds it out by itself.
 static int32_t slotsfit;
 
 // The key's destructor sees threads end. A thread of the runtime that ends in pthread_exit takes its
@@ -122,7 +122,7 @@ nothing(void *arg)
 static int
 startlarge(pthread_t *th, void *(*fn)(void *), void *arg)
 {
-	static size_t found; // atomic; bytes; 0: not known yet
+	static size_t found; // bytes; 0: not known yet. Atomic, relaxed: two that do not know find the same
 	if (atomic_loadrlx(&found) == 0) {
 		size_t n = G0STACK;
 		int err;

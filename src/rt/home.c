@@ -284,8 +284,7 @@ runtime_homecheck(int64_t now, int64_t *next)
 		struct gqueue q;
 		if (!lookhome(mp, now))
 			continue;
-		// This thread, which no count knows, is one that runs: from emptyhome on nhomes does not tell of those any more,
-		// and the m that goes to rest now, or the ones that are started, must not find them (checkdead).
+		// From emptyhome on nhomes does not tell checkdead of those any more.
 		runtime_incidlelocked(-1);
 		int32_t n = emptyhome(mp, &q, false);
 		if (n > 0) {

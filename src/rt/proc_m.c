@@ -524,6 +524,9 @@ runtime_gcstopm(void)
 
 // ---- goroutines locked to a thread ----
 
+// incidlelocked: n more ms sleep with a goroutine of their own. sysmon, which no count knows, takes one off before it takes
+// a goroutine or a p from where checkdead looks, and adds it when it has put that where somebody finds it: in between
+// it is an m that runs, and whoever goes to rest meanwhile reports no deadlock. (sched.lock orders all of this.)
 void
 runtime_incidlelocked(int32_t n)
 {
@@ -638,8 +641,7 @@ void
 runtime_takebackps(void)
 {
 	struct p *pp = NULL;
-	// sysmon is one that runs as long as it holds the p: the new thread, which finds none, goes to rest at once, and must
-	// not find those asleep that the p is for (checkdead).
+	// The new thread, which finds no p, goes to rest at once.
 	runtime_incidlelocked(-1);
 	runtime_lock(&sched.newmlock);
 	struct m *mp = atomic_loadacq(&sched.newmcur);

@@ -171,8 +171,7 @@ pollforothers(int64_t now, int64_t *next)
 		return false;
 	bool did = false;
 	if (atomic_loadrlx(&sched.npollwait) > 0 && last + 10 * MS <= now && atomic_cas(&sched.lastpoll, last, now)) {
-		// This thread, which no count knows, is one that runs: those whom netpoll finds wait no more as far as npollwait
-		// tells, and the m that goes to rest now, or the ones that are started, must not find them all asleep (checkdead).
+		// From netpoll on npollwait does not tell checkdead of those that it finds any more.
 		runtime_incidlelocked(-1);
 		struct gqueue q = {NULL, NULL};
 		int32_t n = runtime_netpoll(0, &q);

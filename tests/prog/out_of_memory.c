@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // out_of_memory.c: RLIMIT_AS leaves 64 MiB; an allocation of a gigabyte cannot be had.
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "../harness/proc.h"
 #include "rt0.h"
 
 int
 main(int argc, char **argv)
 {
 	size_t block = argc > 1 ? (size_t)atol(argv[1]) : 0;
-	long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	if (f == NULL || fscanf(f, "%ld", &pages) != 1)
+	long pages = proc_pages(0);
+	if (pages < 0)
 		return 1;
-	fclose(f);
 	rlim_t bytes = (rlim_t)pages * 4096 + (64 << 20);
 	struct rlimit lim = {bytes, bytes};
 	if (setrlimit(RLIMIT_AS, &lim) != 0)

@@ -2,7 +2,6 @@
 // tls_end.c: when a thread of the runtime ends, destructors of the program's have room, whoever has made the stack, and
 // however much thread-local storage is on it.
 #include <pthread.h>
-#include <string.h>
 
 #include "rt0.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apiutil.h"
+#include "proc.h"
 
 enum { CAPS = 200 }; // capacities 0..199, as in TestChan
 
@@ -528,29 +529,19 @@ TEST(chan_receivers_are_served_in_order)
 	rt0_waitgroup_wait(&wg);
 }
 
-static long
-resident_kib(void)
-{
-	FILE *f = fopen("/proc/self/statm", "r");
-	long size = 0, pages = 0;
-	CHECK(f != NULL && fscanf(f, "%ld %ld", &size, &pages) == 2);
-	fclose(f);
-	return pages * 4;
-}
-
 TEST(chan_free_gives_memory_back)
 {
 	long before = 0;
 	for (int i = 0; i < 20000; i++) {
 		if (i == 100)
-			before = resident_kib();
+			before = proc_pages(true);
 		rt0_chan *c = rt0_chan_make(64, 100);
 		for (int k = 0; k < 100; k++)
 			rt0_chan_send(c, (char[64]){1});
 		rt0_chan_free(c);
 	}
 	// Kept, they would take 128 MB.
-	CHECK(resident_kib() - before < 32 << 10);
+	CHECK(proc_pages(true) - before < 8 << 10);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "../../src/mem/mheap.h"
+#include "proc.h"
 #include "test.h"
 
 struct obj {
@@ -415,15 +416,14 @@ TEST(malloc_out_of_memory_says_how_much)
 TEST(malloc_fills_a_limited_address_space)
 {
 	struct rlimit rl;
-	size_t vm = 0, got = 0;
+	size_t got = 0;
 
 	if (RT0_TSAN || RT0_ASAN)
 		SKIP("the sanitizer needs its address space");
-	FILE *f = fopen("/proc/self/statm", "r");
-	CHECK(f != NULL && fscanf(f, "%zu", &vm) == 1);
-	fclose(f);
+	long vm = proc_pages(false);
+	CHECK(vm > 0);
 	enum { MORE = 100 << 20 };
-	rl.rlim_cur = rl.rlim_max = vm * PAGESIZE + MORE;
+	rl.rlim_cur = rl.rlim_max = (size_t)vm * PAGESIZE + MORE;
 	CHECK_EQ(setrlimit(RLIMIT_AS, &rl), 0);
 	void **list = NULL, **p;
 	while ((p = runtime_mallocgc_try(1000, false, true)) != NULL) {
@@ -496,20 +496,6 @@ TEST(sysguard_batch_faults_where_single_ones_do)
 	runtime_sysFree(p, (size_t)N * STEP, NULL);
 }
 
-#if RT0_ASAN
-// resident is how many pages the process has in memory.
-static long
-resident(void)
-{
-	long vm, pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-
-	CHECK(f != NULL && fscanf(f, "%ld %ld", &vm, &pages) == 2);
-	fclose(f);
-	return pages;
-}
-#endif
-
 // What a stack has told of its frames must not be held against what the kernel puts there next.
 TEST(sysalloc_where_a_stack_was_is_whole)
 {
@@ -541,9 +527,9 @@ TEST(sysalloc_where_a_stack_was_is_whole)
 	CHECK(filled((unsigned char *)p[0], N, 0));
 	runtime_sysFree(p[0], N, NULL);
 	// And that costs no memory: room for stacks is a gigabyte at a time.
-	long before = resident();
+	long before = proc_pages(true);
 	CHECK((p[0] = runtime_sysAlloc(1 << 30, NULL)) != NULL);
-	CHECK(resident() - before < (16 << 20) / (long)PAGESIZE);
+	CHECK(proc_pages(true) - before < (16 << 20) / (long)PAGESIZE);
 	runtime_sysFree(p[0], 1 << 30, NULL);
 #else
 	SKIP("for AddressSanitizer");
